@@ -1,0 +1,24 @@
+import { createContext, useContext, useEffect, useState } from 'react'
+import { ago, exact } from '../words/times.ts'
+
+/** Whether times are shown exactly: one switch for all of them, because a keyboard has no hover. */
+export const ExactTimes = createContext(false)
+
+const tickMs = 20_000
+
+/** A time as people say it, with the exact one at hand. */
+export function When({ at, never = 'never' }: { at: Date | null; never?: string }) {
+  const exactly = useContext(ExactTimes)
+  const [, setTick] = useState(0)
+  useEffect(() => {
+    const timer = setInterval(() => setTick((tick) => tick + 1), tickMs)
+    return () => clearInterval(timer)
+  }, [])
+  if (at === null) return <span className="text-soft">{never}</span>
+  const [shown, other] = exactly ? [exact(at), ago(at)] : [ago(at), exact(at)]
+  return (
+    <time dateTime={at.toISOString()} title={other}>
+      {shown}
+    </time>
+  )
+}

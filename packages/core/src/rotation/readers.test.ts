@@ -1,0 +1,82 @@
+import { afterEach, expect, test } from 'vitest'
+import { useDatabase } from '../../../../test/harness/postgres.ts'
+import { fieldOf, rotationOf } from '../../../../test/rotation/world.ts'
+import postgres, { pgState } from '../databases/postgres.ts'
+import local from '../key-wrappers/local.ts'
+import { KeyVersion } from '../keyring/key-version.ts'
+import type { KeyringStore } from '../keyring/keyring-store.ts'
+import { staticKeyring, staticVersion } from '../keyring/static-keyring.ts'
+import { type OpenedKeyring, openStoredKeyring } from '../keyring/stored-keyring.ts'
+import postgresKeyrings from '../keyring-stores/postgres.ts'
+import { migrate } from '../state/schema.ts'
+import { quietAfter, type VersionSource, waitForReaders } from './readers.ts'
+import { rotate } from './rotate.ts'
+
+const server = useDatabase()
+const hourMs = 3_600_000
+const opened: OpenedKeyring[] = []
+afterEach(() => {
+  for (const keyring of opened.splice(0)) keyring.close()
+})
+
+const base = staticVersion('aaaaaaaa', 1, 'active', Buffer.alloc(32, 1))
+const dated = (facts: Partial<KeyVersion>) => new KeyVersion({ ...base.toJSON(), ...facts }, base.material)
+const source = (refreshMs: number, now = new Date()): VersionSource => ({
+  addPending: () => Promise.reject(new Error('not here')),
+  activate: () => Promise.reject(new Error('not here')),
+  now: async () => now,
+  refreshMs,
+})
+
+test('a pending version is waited for although its date is long past: the commit may have come much later', async () => {
+  const stop = new AbortController()
+  setTimeout(() => stop.abort(), 50)
+  expect(await waitForReaders(source(hourMs), dated({ state: 'pending', createdAt: new Date(0) }), stop.signal)).toBe(false)
+})
+
+test('it is not quiet until two intervals after this process has seen the activation committed', async () => {
+  const keyring = staticKeyring('app', [dated({ activatedAt: new Date(0) })])
+  expect((await quietAfter(source(hourMs), keyring, null)).over()).toBe(true)
+  expect((await quietAfter(source(hourMs), keyring, performance.now())).over()).toBe(false)
+})
+
+test('a clock of the store that was set back prolongs no wait', async () => {
+  const [now, then] = [new Date(), new Date(Date.now() + hourMs)]
+  const keyring = staticKeyring('app', [dated({ activatedAt: then })])
+  await (await quietAfter(source(50, now), keyring, null)).wait(undefined)
+  expect(await waitForReaders(source(50, now), dated({ createdAt: then }), undefined)).toBe(true)
+})
+
+// Invariant: a key encrypts only after its readers have had it.
+test('Readers first, also where the commit of the new version had to wait for a lock.', async () => {
+  const state = pgState(server.pool)
+  await migrate(state)
+  await state.exec('CREATE TABLE tokens (id bigint PRIMARY KEY, token text)')
+  const store = postgresKeyrings(state)
+  // What is saved an hour after its date is what such a commit leaves.
+  const late: KeyringStore = { ...store, now: async () => new Date((await store.now()).getTime() - hourMs) }
+  const open = async (more: { readonly store: KeyringStore; readonly refreshMs: number }) => {
+    const keyring = await openStoredKeyring({ name: 'app', wrappers: [local({ key: '1a'.repeat(32) })], ...more })
+    opened.push(keyring)
+    return keyring
+  }
+  const rotating = await open({ store: late, refreshMs: 500 })
+  const reader = await open({ store, refreshMs: 100 })
+  let known: unknown
+  const versions: VersionSource = {
+    addPending: async () => {
+      const id = await rotating.addPendingVersion()
+      return rotating.snapshot.get(id) as KeyVersion
+    },
+    activate: async (id) => {
+      known = reader.snapshot.get(id)
+      await rotating.activateVersion(id)
+    },
+    now: () => store.now(),
+    refreshMs: 500,
+  }
+  const field = fieldOf('tokens.token', { keyring: rotating })
+  const result = await rotate({ ...rotationOf(postgres({ pool: server.pool }), [field]), versions })
+  expect(result.state).toBe('completed')
+  expect(known).toMatchObject({ state: 'pending' })
+})

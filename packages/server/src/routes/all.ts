@@ -1,0 +1,23 @@
+import type { Route } from '../route.ts'
+import { auditRoutes } from './audit.ts'
+import { censusRoutes } from './census.ts'
+import { certificateRoutes } from './certificates.ts'
+import { fieldRoutes } from './fields.ts'
+import { keyringRoutes } from './keyrings.ts'
+import { operationRoutes } from './operations.ts'
+import { planRoutes } from './plans.ts'
+import { rootRoutes } from './root.ts'
+import { rotationRoutes } from './rotations.ts'
+
+/** The HTTP API: what is mounted, documented and tested, beside what `Access` has of its own. */
+export const routes: readonly Route[] = [
+  ...keyringRoutes,
+  ...fieldRoutes,
+  ...censusRoutes,
+  ...planRoutes,
+  ...rotationRoutes,
+  ...operationRoutes,
+  ...rootRoutes,
+  ...certificateRoutes,
+  ...auditRoutes,
+]

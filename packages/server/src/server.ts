@@ -1,0 +1,40 @@
+import type { KeyringStatus, Keyturn, SqlState, Throttle } from '@keyturn/core'
+import type { FastifyBaseLogger } from 'fastify'
+import type { Access } from './access.ts'
+import type { Censuses } from './censuses.ts'
+import type { Operations } from './operations.ts'
+import type { Runner } from './rotation/runner.ts'
+import type { Watch } from './rotation/watch.ts'
+
+/** What every route works with. */
+export interface Server {
+  readonly keyturn: Keyturn
+  /** Keyturn's schema, in which the server has tables of its own. */
+  readonly state: SqlState
+  readonly access: Access
+  readonly log: FastifyBaseLogger
+  /** Where the server is mounted: `''`, or `/admin`. */
+  readonly prefix: string
+  /** Rotations that run in this process. */
+  readonly runner: Runner
+  /** Rotations that somebody watches. */
+  readonly watch: Watch
+  /** Long work that is no rotation. */
+  readonly operations: Operations
+  readonly censuses: Censuses
+  /** The keyrings, looked at once for all who ask together. */
+  readonly keyrings: () => Promise<readonly KeyringStatus[]>
+  /** Aborted when the server closes: streams end then. */
+  readonly closing: AbortSignal
+  /** How hard a rotation, a census or a verification works the database, where the server was told. */
+  readonly pace: { readonly throttle?: Throttle }
+  /** What the components say of themselves. */
+  readonly health: () => Promise<Health>
+}
+
+/** How the server is. `ok`: every component is. */
+export interface Health {
+  readonly status: 'ok' | 'failing'
+  readonly version: string
+  readonly components: { readonly [name: string]: 'ok' | 'failing' }
+}
