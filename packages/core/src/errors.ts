@@ -89,6 +89,8 @@ const table = {
     'usage',
     'the server would be open to others at %s without encryption. Give --tls-cert and --tls-key; or, where a proxy with TLS stands before it, --trust-proxy with its address',
   ],
+  ERR_SECRET_PLAN: ['usage', 'secret "%s" cannot be rotated, at %s: %s. Nothing was called that changes anything'],
+  ERR_PROVIDED: ['usage', 'what was given for "%s" cannot be it: %s. Nothing was changed'],
   ERR_NODE_VERSION: ['usage', 'Keyturn needs Node 22.18 or newer; this is %s'],
 
   // key: a key is missing, malformed, stale or refused
@@ -150,6 +152,10 @@ const table = {
   ERR_APP_RUNNING: ['conflict', '%s other client sessions are connected to the database. Stop the application, or leave out --app-stopped'],
   ERR_RESUME_KEYS: ['conflict', 'rotation %s was started with other keys or fields. Give the same ones to resume it, or cancel it first'],
 
+  ERR_RUN_RUNNING: ['conflict', 'secret "%s" already has a run, %s, in state %s. Wait for it, or cancel it or roll it back'],
+  ERR_RUN_STATE: ['conflict', 'run %s is %s; it cannot be %s'],
+  ERR_RUN_LEASE: ['conflict', 'run %s is being worked on by another process, or was taken over by one. This one stopped; nothing is lost'],
+
   ERR_NAME_TAKEN: ['conflict', 'there is a %s named "%s" already. Choose another name'],
   ERR_LAST_ADMIN: ['conflict', 'this is the last admin: nobody could let anybody in any more. Make another admin first'],
   ERR_SET_ASIDE: [
@@ -184,6 +190,9 @@ const table = {
     'service',
     'the root key %s was asked for %s times and did not open or wrap anything: %s. Nothing was changed. Try again, and look at the network and at the status of the service if it stays so',
   ],
+  ERR_OUTSIDE_BUSY: ['service', '%s did not take the call: %s. Nothing was changed there. Try again later'],
+  ERR_OUTSIDE_UNCERTAIN: ['service', '%s: %s. Whether the call took effect there is not known. Look before it is made again'],
+  ERR_OUTSIDE_REFUSED: ['service', '%s refused the call: %s. Nothing was changed there. Look at the login, its rights and the names in the configuration'],
   ERR_UNEXPECTED: ['service', 'something failed that should not have (%s). KEYTURN_DEBUG=1 shows where'],
   ERR_ROUND_TRIP: [
     'service',

@@ -1,0 +1,63 @@
+import type { Call, Finding, Verdict } from './call.ts'
+import type { Credential, Listed, Parts } from './credential.ts'
+import type { Task } from './task.ts'
+
+/**
+ * Makes, tries and ends one kind of credential at its issuer.
+ *
+ * Every method may be called again after a crash, or after an answer that never came; each says what that must do. Errors are those
+ * of `outside/`: busy (nothing happened), uncertain (it may have), refused (it will not).
+ */
+export interface Rotator {
+  /** The parts of its credentials, and which of them are secret: the others may be shown. */
+  readonly parts: { readonly [part: string]: 'secret' | 'public' }
+  /**
+   * Whether the old credential goes on working until it is revoked. Where it is false the issuer has one password only: the moment
+   * the new one is made the old one ends, and a plan says so.
+   */
+  readonly overlap: boolean
+  /** The longest that one call may take, in milliseconds; 30,000 unless given. */
+  readonly callMs?: number
+  /** How long `verify` may go on saying "later", in milliseconds; 120,000 unless given: some issuers take minutes to know what they made. */
+  readonly settleMs?: number
+
+  /** Looks whether it could work: the login, its rights, how many credentials there are. Changes nothing. */
+  check(call: Call, current: Credential | null): Promise<readonly Finding[]>
+
+  /**
+   * Chooses the next credential, where we and not the issuer choose it. Changes nothing outside. It is sealed before `create` is called, and
+   * `create` is called with the same one however often.
+   */
+  propose?(call: Call, current: Credential | null): Promise<Credential>
+  /** What the issuer holds now, where it can say. Taken before `create`, and again after a crash, to find what was made and not heard of. */
+  list?(call: Call): Promise<readonly Listed[]>
+  /** What a person must do, where no API makes the credential. Then `create` is called with what the person gave. */
+  readonly task?: (call: Call, current: Credential | null) => Promise<Task>
+  /**
+   * Makes it valid. With `given` (proposed, or pasted by a person) a repetition has the same effect as one call. Without, each call may make another
+   * one: the engine calls again only after `list` has shown what came of the last time.
+   *
+   * @param given - from `propose`, or the parts that a person pasted (`id` null)
+   */
+  create(call: Call, given: Credential | null, current: Credential | null): Promise<Credential>
+  /** Tries it with a connection of its own, never one that was open before. Changes nothing. */
+  verify(call: Call, credential: Credential): Promise<Verdict>
+  /** When it was last used, in milliseconds since 1970; null if never, undefined where the issuer does not know. */
+  lastUsed?(call: Call, credential: Credential): Promise<number | null | undefined>
+  /** Makes the issuer refuse it, in a way that `enable` takes back. Repeating is harmless. */
+  disable?(call: Call, credential: Credential): Promise<void>
+  enable?(call: Call, credential: Credential): Promise<void>
+  /**
+   * Ends it for good. What is gone already is success. Also called for a new credential that is given up, and for orphans (`parts` empty): the
+   * `id` is enough wherever there is one.
+   *
+   * @param successor - the credential that remains: where there is only one place, what must stand in it
+   */
+  revoke(call: Call, credential: Credential, successor: Credential | null): Promise<void>
+  /** What a person must do to end the old one, where no API does. The run asks `verify` until it fails. */
+  readonly revocation?: (call: Call, credential: Credential) => Promise<Task>
+  /** Makes an old credential valid again, where `create` has ended it (`overlap` false). Repeating is harmless. */
+  reinstate?(call: Call, credential: Credential): Promise<void>
+  /** Completes the credential that is in use at the first rotation, from what the configuration gives: its id. @throws a refusal where it cannot be told */
+  adopt?(call: Call, parts: Parts): Promise<Credential>
+}
