@@ -16,6 +16,16 @@ export interface Rotator {
    * the new one is made the old one ends, and a plan says so.
    */
   readonly overlap: boolean
+  /**
+   * False for a value that nobody issues and its consumers agree on, such as a key that signs tokens: it ends when they no longer have it, so that
+   * nothing is revoked and nothing can be seen to refuse it.
+   */
+  readonly issuer?: false
+  /**
+   * Slots that the templates of the stores must mention, for values that consumers share: `next` where all must know the new one before the first
+   * uses it, `previous` where what was made with the old one must stay valid. Each slot mentioned is a deployment of its own.
+   */
+  readonly needs?: readonly ('next' | 'previous')[]
   /** The longest that one call may take, in milliseconds; 30,000 unless given. */
   readonly callMs?: number
   /** How long `verify` may go on saying "later", in milliseconds; 120,000 unless given: some issuers take minutes to know what they made. */
