@@ -1,7 +1,8 @@
-import { createCipheriv, createDecipheriv, createHash, createHmac, hkdfSync, randomBytes, timingSafeEqual } from 'node:crypto'
+import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { checkSignature, SignatureError, type SignatureFault } from './aws/sigv4.ts'
 
 /** What a test can make the double do. */
 export interface KmsFaults {
@@ -87,7 +88,7 @@ export async function startKms(): Promise<KmsDouble> {
     const call = { operation, keyId: input.KeyId ?? '', context: input.EncryptionContext, outcome: 'ok' }
     calls.push(call)
     try {
-      checkSignature(request, body)
+      assertSigned(request, body)
       if (faults.throttle > 0) {
         faults.throttle--
         throw new KmsError('ThrottlingException', 400, 'You have exceeded the rate at which you may call KMS.')
@@ -174,27 +175,19 @@ function open(keys: ReadonlyMap<string, Buffer>, blob: Buffer, context: Buffer):
 
 const derived = (key: Buffer): Buffer => Buffer.from(hkdfSync('sha256', key, '', 'double', 32))
 
-/** Computes the signature (SigV4) from the request as it came, and compares. */
-function checkSignature({ headers, method, url }: IncomingMessage, body: Buffer): void {
-  const authorization =
-    /^AWS4-HMAC-SHA256 Credential=(\w+)\/(\d{8})\/([\w-]+)\/kms\/aws4_request, ?SignedHeaders=([\w;-]+), ?Signature=([0-9a-f]{64})$/.exec(
-      headers.authorization ?? '',
-    )
-  if (authorization === null) throw new KmsError('MissingAuthenticationTokenException')
-  const [, id, day = '', signedRegion = '', signedHeaders = '', signature = ''] = authorization
-  if (id !== accessKey.id) throw new KmsError('UnrecognizedClientException', 400, 'The security token included in the request is invalid.')
-  const names = signedHeaders.split(';')
-  const digest = createHash('sha256').update(body).digest('hex')
-  const headerLines = names.map((name) => `${name}:${String(headers[name] ?? '').trim()}\n`).join('')
-  const request = [method, url, '', headerLines, signedHeaders, digest].join('\n')
-  const scope = `${day}/${signedRegion}/kms/aws4_request`
-  const text = ['AWS4-HMAC-SHA256', headers['x-amz-date'], scope, createHash('sha256').update(request).digest('hex')].join('\n')
-  const key = [day, signedRegion, 'kms', 'aws4_request'].reduce(
-    (before: Buffer | string, part) => createHmac('sha256', before).update(part).digest(),
-    `AWS4${accessKey.secret}`,
-  )
-  const expected = createHmac('sha256', key).update(text).digest()
-  const covers = ['host', 'x-amz-date', 'x-amz-target'].every((name) => names.includes(name))
-  if (!covers || signedRegion !== region || !timingSafeEqual(expected, Buffer.from(signature, 'hex')))
-    throw new KmsError('InvalidSignatureException', 400, 'The request signature we calculated does not match.')
+const signatureFaults: Readonly<Record<SignatureFault, readonly [type: string, message: string]>> = {
+  missing: ['MissingAuthenticationTokenException', ''],
+  'unknown-key': ['UnrecognizedClientException', 'The security token included in the request is invalid.'],
+  mismatch: ['InvalidSignatureException', 'The request signature we calculated does not match.'],
+}
+
+function assertSigned(request: IncomingMessage, body: Buffer): void {
+  try {
+    const secretOf = (id: string) => (id === accessKey.id ? accessKey.secret : null)
+    checkSignature(request, body, { service: 'kms', regions: [region], covers: ['x-amz-target'], secretOf })
+  } catch (error) {
+    if (!(error instanceof SignatureError)) throw error
+    const [type, message] = signatureFaults[error.fault]
+    throw new KmsError(type, 400, message)
+  }
 }
