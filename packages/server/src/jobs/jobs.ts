@@ -42,7 +42,7 @@ export class Jobs {
     const jobs = new Jobs(boss, log)
     boss.on('error', (error) => log.warn({ code: kindOf(error) }, 'a look for jobs failed'))
     try {
-      await boss.start()
+      await startBeside(boss)
       await jobs.#work(wakes)
     } catch (error) {
       await boss.stop({ graceful: false }).catch(() => {})
@@ -80,6 +80,21 @@ export class Jobs {
     } catch (error) {
       this.#log.warn({ code: isKeyturnError(error) ? error.code : kindOf(error) }, 'a job failed')
     }
+  }
+}
+
+const uniqueViolation = '23505'
+
+/**
+ * Starts, while other servers may start on the same empty database. pg-boss makes its schema under a lock; a session that waited for it may
+ * still see the catalog as it was before, and makes the schema a second time. That is refused, and by then the schema is there.
+ */
+async function startBeside(boss: PgBoss): Promise<void> {
+  try {
+    await boss.start()
+  } catch (error) {
+    if (kindOf(error) !== uniqueViolation) throw error
+    await boss.start()
   }
 }
 
