@@ -101,7 +101,7 @@ describe.skipIf(redis.missing)('MCP host', () => {
     const fresh = await host.addServer()
     const stored = (await query('SELECT "serverId", "keyId" FROM secrets')).map(({ serverId, keyId }) => [serverId, keyId])
     expect(Object.fromEntries(stored)).toEqual({
-      ...Object.fromEntries(older.map(({ id, keyId }) => [id, keyId])),
+      ...Object.fromEntries(older.map(({ id, keyId }) => [id, keyId === null ? null : String(keyId)])),
       [fresh.id]: expect.stringMatching(/^[a-z2-7]{8}$/),
     })
 
