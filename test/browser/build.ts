@@ -11,7 +11,8 @@ const longestMs = 120_000
 
 /** Builds the console where its build is missing or older than a source of it; one process at a time. @returns where it stands */
 export function builtConsole(): string {
-  for (let waited = 0; !isFresh(); waited += stepMs) {
+  // While the lock is held a build is on its way: its page may be there before what the page names.
+  for (let waited = 0; existsSync(lock) || !isFresh(); waited += stepMs) {
     if (taken() || waited > longestMs) return built()
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, stepMs)
   }

@@ -4,7 +4,7 @@ import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Client } from 'pg'
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { credentialCrypto } from '../../examples/anythingmcp/src/crypto.ts'
 import { createTables } from '../../examples/anythingmcp/src/database.ts'
 import { encryptedColumns } from '../../examples/anythingmcp/src/encrypted-fields.ts'
@@ -42,7 +42,6 @@ let ledger: Ledger
 beforeAll(async () => {
   image = await buildImage('anythingmcp')
 }, 300_000)
-afterAll(() => image.remove())
 
 beforeEach(async () => {
   await server.pool.query('DROP SCHEMA public CASCADE; CREATE SCHEMA public; DROP SCHEMA IF EXISTS keyturn CASCADE')

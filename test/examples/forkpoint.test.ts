@@ -35,7 +35,6 @@ beforeAll(async () => {
 }, 300_000)
 afterAll(async () => {
   await services?.close()
-  await image?.remove()
 })
 beforeEach(async () => {
   await server.pool.query('DROP SCHEMA public CASCADE; CREATE SCHEMA public; DROP SCHEMA IF EXISTS keyturn CASCADE')

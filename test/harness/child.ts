@@ -69,7 +69,7 @@ export function startChild(script: string, args: readonly string[] = [], options
         ended = true
       })
       while (!output.stdout.includes(text)) {
-        if (ended) throw new Error(`the child ended without printing "${text}". It wrote to stderr:\n${output.stderr}`)
+        if (ended) throw new Error(`the child ended without printing "${text}". It wrote:\n${output.stdout}\n${output.stderr}`)
         await Promise.race([once(child.stdout, 'data'), end])
       }
     },

@@ -57,15 +57,21 @@ async function answers(url: string): Promise<boolean> {
 /** Whether a server of its own can be started here. */
 export const canStartRedis = installed()
 
-/** Starts an installed redis-server on a free port. Each write is on disk before it is acknowledged. The caller stops it. */
-export async function startRedis(): Promise<RedisServer> {
+/**
+ * Starts an installed redis-server on a free port. Each write is on disk before it is acknowledged. The caller stops it.
+ *
+ * @param settings - more of the command line: `['--aclfile', path]`
+ * @param config - a configuration file, which it may rewrite
+ */
+export async function startRedis(settings: readonly string[] = [], config?: string): Promise<RedisServer> {
   const folder = await mkdtemp(join(tmpdir(), 'keyturn-redis-'))
   const port = await freePort()
   const url = `redis://127.0.0.1:${port}`
   let child: ChildProcess | null = null
   const start = async () => {
     const durable = ['--save', '', '--appendonly', 'yes', '--appendfsync', 'always']
-    child = spawn('redis-server', ['--port', String(port), '--bind', '127.0.0.1', '--dir', folder, ...durable], { stdio: 'ignore' })
+    const place = ['--port', String(port), '--bind', '127.0.0.1', '--dir', folder]
+    child = spawn('redis-server', [...(config === undefined ? [] : [config]), ...place, ...durable, ...settings], { stdio: 'ignore' })
     while (!(await answers(url))) {
       if (child.exitCode !== null) throw new Error(`redis-server ended with code ${child.exitCode}`)
       await sleep(20)

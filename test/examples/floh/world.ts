@@ -39,7 +39,6 @@ export function useFloh(redis: TestRedis) {
   afterAll(async () => {
     await provider?.close()
     await balancer?.close()
-    await image?.remove()
     await endSessions()
   })
   beforeEach(async () => {

@@ -45,7 +45,6 @@ export function useHost(redis: TestRedis) {
   })
   afterAll(async () => {
     await called?.close()
-    await image?.remove()
     await emptyRedis()
   })
   beforeEach(async () => {
