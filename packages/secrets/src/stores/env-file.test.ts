@@ -1,0 +1,155 @@
+import { execFileSync } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
+import { chmod, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { hostname, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, describe, expect, test } from 'vitest'
+import type { Call } from '../secret/call.ts'
+import envFile, { options } from './env-file.ts'
+
+const folder = await mkdtemp(join(tmpdir(), 'keyturn-env-'))
+let made = 0
+const call = (signal = new AbortController().signal): Call => ({ secret: 'dsn', attempt: randomUUID(), signal })
+
+afterAll(() => rm(folder, { recursive: true }))
+
+async function fileOf(text: string | null, mode = 0o600): Promise<string> {
+  const path = join(folder, `env-${++made}`)
+  if (text !== null) await writeFile(path, text, { mode })
+  return path
+}
+const write = async (path: string, values: Record<string, string | null>) => {
+  await envFile({ path }).write(call(), values)
+  return readFile(path, 'utf8')
+}
+
+describe('what is written', () => {
+  test('values change where they stand; comments, order, quotes, spaces and line ends stay', async () => {
+    const path = await fileOf('# the shop\r\nA=1 # one\r\nexport B = \'two\'\r\n\r\nC="3"\r\n  D=4\r\n# A=0\r\n')
+    expect(await write(path, { A: 'a', B: 'b', C: 'c', D: 'd' })).toBe(
+      '# the shop\r\nA=a # one\r\nexport B = \'b\'\r\n\r\nC="c"\r\n  D=d\r\n# A=0\r\n',
+    )
+  })
+
+  test('a new name comes at the end, and one without a value goes with its line', async () => {
+    expect(await write(await fileOf('A=1\nOLD=2\nB=3'), { NEW: 'n', OLD: null, NEVER: null })).toBe('A=1\nB=3\nNEW=n\n')
+    expect(await write(await fileOf(null), { ONLY: 'x' })).toBe('ONLY=x\n')
+  })
+
+  test('a name that is there twice changes everywhere: no old value stays', async () => {
+    expect(await write(await fileOf('A=1\nA=2\n'), { A: '3' })).toBe('A=3\nA=3\n')
+  })
+
+  test('a name inside the lines of another value is not touched', async () => {
+    const pem = 'KEY="-----BEGIN\nA=1\n-----END"\n'
+    expect(await write(await fileOf(`${pem}A=1\n`), { A: '2' })).toBe(`${pem}A=2\n`)
+  })
+
+  test.each(['postgres://u:p-_.~@db:5432/x?a=b&c=d%20', 'a b#c', 'it is "so"', "it's", '$HOME', 'back\\slash', ''])(
+    'what was written is read: %s',
+    async (value) => {
+      for (const before of ['', 'A=old\n', "A='old'\n", 'A="old" # note\n']) {
+        const path = await fileOf(before)
+        await write(path, { A: value })
+        expect(await envFile({ path }).look(call(), ['A', 'B'])).toEqual({ A: { value }, B: null })
+      }
+    },
+  )
+
+  test.each(['with\nbreak', 'with\rbreak', 'all \' " kinds'])(
+    'a value that readers would read differently is refused: %j',
+    async (value) => {
+      const path = await fileOf('A=1\n')
+      const refusal = await envFile({ path })
+        .write(call(), { A: value })
+        .catch((error: Error) => error)
+      expect(refusal).toMatchObject({ code: 'ERR_OUTSIDE_REFUSED' })
+      expect(String(refusal)).not.toContain(value)
+      expect(await readFile(path, 'utf8')).toBe('A=1\n')
+    },
+  )
+})
+
+describe('the file', () => {
+  test('keeps its mode; a new one is for its owner only', async () => {
+    const path = await fileOf('A=1\n')
+    await chmod(path, 0o640)
+    await write(path, { A: '2' })
+    const fresh = await fileOf(null)
+    await write(fresh, { A: '2' })
+    expect([(await stat(path)).mode & 0o777, (await stat(fresh)).mode & 0o777]).toEqual([0o640, 0o600])
+  })
+
+  test('behind a link changes, and the link stays', async () => {
+    const path = await fileOf('A=1\n')
+    await symlink(path, `${path}.link`)
+    await envFile({ path: `${path}.link` }).write(call(), { A: '2' })
+    expect(await readFile(path, 'utf8')).toBe('A=2\n')
+  })
+
+  test('is not written again when nothing changes', async () => {
+    const path = await fileOf('A=1\n')
+    const { ino } = await stat(path)
+    await write(path, { A: '1' })
+    expect((await stat(path)).ino).toBe(ino)
+  })
+
+  test('has nothing beside it afterwards, also what a crash left there', async () => {
+    const path = await fileOf('A=1\n')
+    const name = path.slice(folder.length + 1)
+    await writeFile(join(folder, `.${name}.keyturn-${randomUUID()}`), 'A=of a crash\n')
+    await write(path, { A: '2' })
+    expect((await readdir(folder)).filter((file) => file.includes(name))).toEqual([name])
+  })
+
+  test('is changed by one after another: nothing is lost', async () => {
+    const path = await fileOf('')
+    await Promise.all(Array.from({ length: 8 }, (_, index) => envFile({ path }).write(call(), { [`N${index}`]: String(index) })))
+    expect((await readFile(path, 'utf8')).trim().split('\n').sort()).toEqual(Array.from({ length: 8 }, (_, index) => `N${index}=${index}`))
+  })
+
+  test('with the lock of a process that lives is busy; that of one that died is taken away', async () => {
+    const path = await fileOf('A=1\n')
+    const lock = (pid: number) => writeFile(`${path}.keyturn-lock`, JSON.stringify({ pid, host: hostname(), token: randomUUID() }))
+    await lock(process.ppid)
+    const busy = await envFile({ path })
+      .write(call(AbortSignal.timeout(200)), { A: '2' })
+      .catch((error: unknown) => error)
+    expect(busy).toMatchObject({ code: 'ERR_OUTSIDE_BUSY' })
+    // No system gives out a pid like this.
+    await lock(2 ** 22 + 1)
+    expect(await write(path, { A: '2' })).toBe('A=2\n')
+  })
+
+  test('that git tracks is refused; one that it does not ignore is a warning', async () => {
+    const repository = await mkdtemp(join(folder, 'repository-'))
+    const git = (...args: string[]) => execFileSync('git', ['-C', repository, ...args], { stdio: 'pipe' })
+    git('init')
+    await writeFile(join(repository, 'tracked'), 'A=1\n', { mode: 0o600 })
+    git('add', 'tracked')
+    const tracked = envFile({ path: join(repository, 'tracked') })
+    await expect(tracked.write(call(), { A: '2' })).rejects.toMatchObject({ code: 'ERR_OUTSIDE_REFUSED' })
+    expect(await tracked.check(call(), ['A'])).toMatchObject([{ severity: 'fault' }])
+    const loose = envFile({ path: join(repository, 'loose') })
+    expect(await loose.check(call(), ['A'])).toMatchObject([{ severity: 'warning' }])
+    await writeFile(join(repository, '.gitignore'), 'loose\n')
+    expect(await loose.check(call(), ['A'])).toEqual([])
+  })
+
+  test('that others may read is a warning; a folder that is not there and a name that is none are faults', async () => {
+    const path = await fileOf('A=1\n')
+    await chmod(path, 0o644)
+    expect(await envFile({ path }).check(call(), ['A'])).toMatchObject([{ severity: 'warning' }])
+    const faults = await envFile({ path: join(folder, 'no', 'env') }).check(call(), ['not good'])
+    expect(faults.map(({ severity }) => severity)).toEqual(['fault', 'fault'])
+    await expect(envFile({ path: join(folder, 'no', 'env') }).write(call(), { A: '1' })).rejects.toMatchObject({
+      code: 'ERR_OUTSIDE_REFUSED',
+    })
+    await expect(envFile({ path: folder }).look(call(), ['A'])).rejects.toMatchObject({ code: 'ERR_OUTSIDE_REFUSED' })
+  })
+})
+
+test('options that cannot work are refused', () => {
+  expect(options.safeParse({ path: '' }).success).toBe(false)
+  expect(options.safeParse({ path: '.env', more: 1 }).success).toBe(false)
+})
