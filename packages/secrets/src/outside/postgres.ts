@@ -116,7 +116,7 @@ async function open({ where, url, user, password, signal }: PostgresLogin): Prom
   })
   // Without a listener a connection that breaks while nobody waits for it ends the process.
   client.on('error', () => {})
-  const failed = await client.connect().then(
+  const failed = await inTime(client.connect(), signal).then(
     () => null,
     (error: unknown) => error,
   )
@@ -124,7 +124,7 @@ async function open({ where, url, user, password, signal }: PostgresLogin): Prom
     void client.end()
     const code = codeOf(failed)
     if (loginRefused.test(code)) return { code }
-    const kind = passing.test(code) || unreachable.test(code) || /timeout|terminated/.test(String(failed)) ? 'busy' : 'refused'
+    const kind = passing.test(code) || unreachable.test(code) || /timeout|terminated|abort/i.test(String(failed)) ? 'busy' : 'refused'
     throw outside(kind, where, `it cannot be connected to${code === '' ? '' : ` (${code})`}`)
   }
   const session: PostgresSession = {
@@ -143,6 +143,21 @@ async function open({ where, url, user, password, signal }: PostgresLogin): Prom
     },
   }
   return { client, session }
+}
+
+/** The client does not listen to a signal while it connects. */
+async function inTime(connecting: Promise<unknown>, signal: AbortSignal): Promise<void> {
+  let stop = () => {}
+  const aborted = new Promise<never>((_, reject) => {
+    stop = () => reject(new Error('aborted'))
+    signal.addEventListener('abort', stop)
+  })
+  try {
+    await Promise.race([connecting, aborted])
+  } finally {
+    signal.removeEventListener('abort', stop)
+    connecting.catch(() => {})
+  }
 }
 
 /** What a statement's SQLSTATE means. One that ended the connection (57P01, 57P02) may have come after a commit. */

@@ -1,9 +1,12 @@
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { type AddressInfo, createServer } from 'node:net'
 import { Client } from 'pg'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { count } from '../../../../test/harness/counts.ts'
 import { callOf, knock, worldOf } from '../../../../test/harness/parts.ts'
 import { useDatabase } from '../../../../test/harness/postgres.ts'
+import { startProxy } from '../../../../test/harness/proxy.ts'
 import type { Credential } from '../secret/credential.ts'
 import postgresRoles, { options } from './postgres-roles.ts'
 
@@ -118,6 +121,40 @@ test('the sealed verifier must be one, for Postgres would take anything else for
   const parts = { ...proposed.parts, verifier: 'SCRAM-SHA-256$4096:notb64$x:y' }
   await expect(open().create(callOf(), { id: a, parts }, null)).rejects.toMatchObject({ code: 'ERR_OUTSIDE_REFUSED' })
   expect(await roleOf(a)).toEqual({ login: false, kept: null })
+})
+
+test('no password is sent when passwords are changed, and an answer that is lost is uncertain and may be asked for again.', async () => {
+  const { hostname: host, port } = new URL(database.url)
+  const proxy = await startProxy({ host, port: Number(port) })
+  const url = new URL(database.url)
+  url.host = `127.0.0.1:${proxy.port}`
+  const rotator = open({}, url.href)
+  const next = await rotator.propose!(callOf(), null)
+  proxy.onText(next.parts.password ?? '', 1, 'drop-before')
+  proxy.onText(next.parts.verifier ?? '', 1, 'drop-answer')
+  await expect(rotator.create(callOf(), next, null)).rejects.toMatchObject({ code: 'ERR_OUTSIDE_UNCERTAIN' })
+  expect(await roleOf(a)).toEqual({ login: true, kept: next.parts.verifier })
+  await rotator.create(callOf(), next, null)
+  proxy.onText('NOLOGIN PASSWORD NULL', 1, 'drop-before')
+  await expect(rotator.revoke(callOf(), next, null)).rejects.toMatchObject({ code: 'ERR_OUTSIDE_UNCERTAIN' })
+  expect(await roleOf(a)).toEqual({ login: true, kept: next.parts.verifier })
+  await rotator.revoke(callOf(), next, null)
+  expect(await roleOf(a)).toEqual({ login: false, kept: null })
+  expect(proxy.faults).toBe(2)
+  await proxy.close()
+})
+
+test('a call to a server that does not answer ends with its signal.', async () => {
+  const late = new AbortController()
+  const silent = createServer(() => late.abort())
+  silent.listen(0, '127.0.0.1')
+  await once(silent, 'listening')
+  const { port } = silent.address() as AddressInfo
+  const next = await open().propose!(callOf(), null)
+  const waiting = open({}, `postgres://x:y@127.0.0.1:${port}/z`).create(callOf({ signal: late.signal }), next, null)
+  await expect(waiting).rejects.toMatchObject({ code: 'ERR_OUTSIDE_BUSY' })
+  silent.close()
+  expect(await open().check(callOf({ signal: late.signal }), null)).toEqual([{ severity: 'fault', sentence: expect.any(String) }])
 })
 
 test('sessions outlive a revocation unless they are to be ended.', async () => {
