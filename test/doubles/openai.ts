@@ -37,6 +37,8 @@ export interface OpenAiDouble extends Double {
   makeUserKey(name: string): { readonly id: string; readonly value: string }
   /** Ids of the project's keys that work, or will when the cache has noticed. */
   live(): string[]
+  /** Ids of the service accounts that there are. */
+  accounts(): string[]
   /** So many seconds pass. */
   advance(seconds: number): void
 }
@@ -139,6 +141,17 @@ export async function startOpenAi(): Promise<OpenAiDouble> {
       }),
     },
     {
+      name: 'getServiceAccount',
+      method: 'GET',
+      path: /^\/v1\/organization\/projects\/([^/]+)\/service_accounts\/([^/]+)$/,
+      answer: inProject((_, [id = '']) => {
+        const account = accounts.get(id)
+        if (account === undefined) return missing('service account')
+        const { name, role, createdAt } = account
+        return { status: 200, body: { object: 'organization.project.service_account', id, name, role, created_at: createdAt } }
+      }),
+    },
+    {
       name: 'deleteServiceAccount',
       method: 'DELETE',
       path: /^\/v1\/organization\/projects\/([^/]+)\/service_accounts\/([^/]+)$/,
@@ -231,6 +244,7 @@ export async function startOpenAi(): Promise<OpenAiDouble> {
       projectKeys()
         .filter((key) => !isDead(key))
         .map(({ id }) => id),
+    accounts: () => [...accounts.keys()],
     advance: (seconds) => {
       passed += seconds
     },
