@@ -26,6 +26,7 @@ export {
   type SigningConfig,
   type StoredKeyringConfig,
 } from './config/config.ts'
+export { DURATION, durationMs } from './config/duration.ts'
 export { nearest } from './config/nearest.ts'
 export { validateConfig } from './config/validate.ts'
 export { isVariableName, variableOf } from './config/variable.ts'

@@ -10,6 +10,7 @@ import redis, { type RedisClient } from './databases/redis.ts'
 import { fail } from './errors.ts'
 import { openEvidence } from './evidence.ts'
 import type { FieldEvent } from './field/event.ts'
+import { parseReference } from './field/reference.ts'
 import postgresKeyrings from './keyring-stores/postgres.ts'
 import type { Keyturn } from './keyturn.ts'
 import { OpenedKeyturn } from './opened-keyturn.ts'
@@ -96,7 +97,10 @@ export async function open<C extends Config>(config: C, options: OpenOptions): P
 /** Finds what is wrong with the configuration before anything is made: a schema or a keyring that nobody wants would stay. */
 async function rehearse(config: Config, options: OpenOptions, { state, database }: ReturnType<typeof openDatabase>): Promise<void> {
   const world = worldOf(config, { ...options, warn: () => {}, readOnly: true }, { state, hasState: false })
-  await openFields(config, database, await openKeyrings(config, world), world)
+  // A field on a table of ours, which is made with the others.
+  const own = (column: string) => parseReference(column).schema === (config.schema ?? 'keyturn')
+  const fields = Object.fromEntries(Object.entries(config.fields).filter(([, { column }]) => !own(column)))
+  await openFields({ ...config, fields }, database, await openKeyrings(config, world), world)
 }
 
 function openDatabase(config: Config, options: OpenOptions) {

@@ -145,6 +145,10 @@ export interface Config {
   readonly signing?: SigningConfig
   readonly keyrings: { readonly [name: string]: KeyringConfig }
   readonly fields: { readonly [name: string]: FieldConfig }
+  /** Credentials that are issued elsewhere. Their shape is that of `@keyturn/secrets` (`defineSecrets`), which checks them. */
+  readonly secrets?: { readonly [name: string]: object }
+  /** Who is told when a secret is in trouble; checked by `@keyturn/secrets`. */
+  readonly alerts?: readonly object[]
 }
 
 /** Names an environment variable. Its value is read when the configuration is opened. */

@@ -201,6 +201,13 @@ export const schema: RootSchema = {
       },
     },
     fields: { type: 'object', propertyNames: permanentName, additionalProperties: ref('field') },
+    secrets: {
+      description: 'Credentials that are issued elsewhere; checked by @keyturn/secrets.',
+      type: 'object',
+      propertyNames: permanentName,
+      additionalProperties: { type: 'object' },
+    },
+    alerts: { description: 'Who is told when a secret is in trouble.', type: 'array', items: { type: 'object' } },
   },
   required: ['keyrings', 'fields'],
   additionalProperties: false,

@@ -121,11 +121,20 @@ CREATE TABLE ${schema}.token_count (
 const subjects = (schema: string) => `
 CREATE INDEX audit_event_subject ON ${schema}.audit_event (subject, seq);`
 
+/** Values that our own packages keep: a field stands on the column, so that they are rewritten and fenced as every other value is. */
+const sealed = (schema: string) => `
+CREATE TABLE ${schema}.sealed (
+  id text PRIMARY KEY,
+  value text NOT NULL,
+  at timestamptz NOT NULL DEFAULT clock_timestamp()
+);`
+
 /** The migrations of this package, in their order. */
 export const migrations: readonly Migration[] = [
   { number: 1, sql: (schema) => `${keyrings(schema)}${rotations(schema)}${audit(schema)}\n` },
   { number: 2, sql: (schema) => `${tokens(schema)}\n` },
   { number: 3, sql: (schema) => `${subjects(schema)}\n` },
+  { number: 4, sql: (schema) => `${sealed(schema)}\n` },
 ]
 
 /** The table that says which migrations were applied. Its shape is the one thing that no migration can change. */

@@ -17,6 +17,7 @@ const tables = [
   'keyring',
   'migration',
   'rotation',
+  'sealed',
   'set_aside',
   'setting',
   'token_count',

@@ -1,0 +1,104 @@
+import { randomUUID } from 'node:crypto'
+import { appendEvent, type SqlState } from '@keyturn/core'
+import type { Call, World } from '../secret/call.ts'
+import type { Credential } from '../secret/credential.ts'
+import type { OpenedAlert, OpenedSecret } from '../secret/opened-secret.ts'
+import { tell } from './notices.ts'
+import type { Run } from './run.ts'
+import { insertRun } from './run-rows.ts'
+import type { SealedValues } from './sealed-values.ts'
+import { defaultCallMs } from './step-world.ts'
+import { stepsForward } from './steps.ts'
+
+export interface Ground {
+  readonly state: SqlState
+  readonly values: SealedValues
+  readonly world: World
+  readonly alerts: readonly OpenedAlert[]
+}
+
+/** A call that changes nothing. */
+export const looking = (secret: string): Call => ({ secret, attempt: randomUUID(), signal: AbortSignal.timeout(60_000) })
+
+/** The credential in use; null where it is not known. */
+export async function currentOf({ state, values }: Ground, name: string): Promise<(Credential & { readonly valueId: string }) | null> {
+  const { rows } = await state.query(`SELECT value_id FROM ${state.schema}.secret WHERE name = $1::text`, [name])
+  const valueId = rows[0]?.value_id
+  return typeof valueId === 'string' ? { ...(await values.open(valueId)), valueId } : null
+}
+
+/**
+ * Puts a rotation on record. Nothing outside is called, but to complete the credential that is in use.
+ *
+ * @throws `ERR_RUN_RUNNING`
+ */
+export async function begin(
+  ground: Ground,
+  secret: OpenedSecret,
+  { actor, now, leaked }: { readonly actor: string; readonly now: number; readonly leaked: boolean },
+): Promise<Run> {
+  const { state, alerts } = ground
+  const { schema } = state
+  const { name, config } = secret
+  await state.query(`INSERT INTO ${schema}.secret (name) VALUES ($1::text) ON CONFLICT (name) DO NOTHING`, [name])
+  const old = (await currentOf(ground, name)) ?? (await adopt(ground, secret, actor))
+  const run: Run = {
+    id: `run_${randomUUID()}`,
+    secret: name,
+    rotator: config.rotator.rotator,
+    state: 'running',
+    direction: 'forward',
+    steps: stepsForward(secret, { hasOld: old !== null }),
+    position: 0,
+    attempt: randomUUID(),
+    facts: { oldId: old?.id ?? null, ...(leaked ? { hurried: true } : {}) },
+    oldValue: old?.valueId ?? null,
+    newValue: null,
+    note: null,
+    startedBy: actor,
+    createdAt: now,
+    endedAt: null,
+    wakeAt: null,
+    sweepAt: null,
+    epoch: 0,
+  }
+  await state.transaction(async (sql) => {
+    await insertRun(sql, schema, run, defaultCallMs)
+    if (leaked)
+      await tell(
+        sql,
+        schema,
+        {
+          ...{ state: 'open', condition: 'leak', severity: 'critical', secret: name, runId: run.id },
+          ...{ summary: 'the secret may be known to others and is being rotated without a grace', runbook: config.runbook ?? null },
+        },
+        { alerts, now },
+      )
+    await appendEvent(sql, schema, { actor, action: 'run.begin', subject: `secret/${name}`, data: { run: run.id, leaked } })
+  })
+  return run
+}
+
+/** Seals the credential that is in use before the first rotation, from what the configuration names. */
+async function adopt(
+  { state, values, world }: Ground,
+  { name, config, rotator }: OpenedSecret,
+  actor: string,
+): Promise<(Credential & { readonly valueId: string }) | null> {
+  if (config.first === undefined) return null
+  const parts: Record<string, string> = {}
+  for (const [part, ref] of Object.entries(config.first)) parts[part] = await world.read(ref)
+  const credential = (await rotator.adopt?.(looking(name), parts)) ?? { id: null, parts }
+  const sealed = await values.seal(credential)
+  const { schema } = state
+  await state.transaction(async (sql) => {
+    await values.keep(sql, sealed)
+    await sql.query(`UPDATE ${schema}.secret SET value_id = $2::text, credential_id = $3::text WHERE name = $1::text`, [
+      name,
+      sealed.id,
+      credential.id,
+    ])
+    await appendEvent(sql, schema, { actor, action: 'secret.adopt', subject: `secret/${name}`, data: { id: credential.id } })
+  })
+  return { ...credential, valueId: sealed.id }
+}

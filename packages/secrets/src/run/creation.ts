@@ -1,0 +1,110 @@
+import { randomUUID } from 'node:crypto'
+import type { Credential, Listed } from '../secret/credential.ts'
+import { type Outcome, PartFailure } from './outcome.ts'
+import type { StepWorld } from './step-world.ts'
+
+/**
+ * Makes the new credential.
+ *
+ * Where we choose it, or a person gave it, a repetition makes the same one. Where the issuer chooses, nobody knows after a crash or a lost
+ * answer whether there is another one: what the issuer lists is compared with the list from before, and what is ours and unused is removed. Its
+ * value is lost; it is never adopted.
+ */
+export async function create(world: StepWorld): Promise<Outcome> {
+  const { secret, old, made } = world
+  const { rotator } = secret
+  if (made !== null) {
+    try {
+      return doneWith(await world.call(rotator, (call) => rotator.create(call, made, old)))
+    } catch (error) {
+      if (error instanceof PartFailure && error.kind === 'refused' && rotator.task !== undefined)
+        return { is: 'ask-again', sentence: error.message }
+      throw error
+    }
+  }
+  const unclear = await clearUp(world)
+  if (unclear !== null) return unclear
+  const before = rotator.list === undefined ? null : (await world.call(rotator, (call) => rotator.list?.(call) ?? none)).map(({ id }) => id)
+  await world.remember({ before, intentAt: world.now, calling: true })
+  try {
+    return doneWith(await world.call(rotator, (call) => rotator.create(call, null, old)))
+  } catch (error) {
+    // It did not happen: the next try need not look for it.
+    if (error instanceof PartFailure && error.kind !== 'uncertain') await world.remember({ calling: false })
+    throw error
+  }
+}
+
+const none: Promise<readonly Listed[]> = Promise.resolve([])
+const doneWith = (credential: Credential): Outcome => ({
+  is: 'done',
+  credential,
+  facts: { calling: false, newId: credential.id },
+  evidence: { id: credential.id },
+})
+
+/**
+ * Removes what an earlier call of `create` may have made and nobody heard of.
+ *
+ * @returns null when nothing is left of it; else what the run waits for
+ */
+export async function clearUp(world: StepWorld): Promise<Outcome | null> {
+  const { run, secret, old } = world
+  const { rotator } = secret
+  if (run.facts.calling !== true) return null
+  if (rotator.list === undefined) {
+    return {
+      is: 'pause',
+      note: 'whether the credential was made is not known, and its issuer gives no list. Look there, end what this run made, then resume it',
+      facts: { calling: false },
+    }
+  }
+  const { ours, asked } = sort(run, await world.call(rotator, (call) => rotator.list?.(call) ?? none))
+  if (asked.length > 0) {
+    return {
+      is: 'pause',
+      note: `new at the issuer, and maybe of this run: ${asked.join(', ')}. Say which are to be ended and which belong to others: --remove ID, --keep ID`,
+      facts: { asks: { ids: asked } },
+    }
+  }
+  for (const id of ours) await world.call(rotator, (call) => rotator.revoke(call, { id, parts: {} }, old))
+  const abandoned = [...(run.facts.abandoned ?? []), run.attempt]
+  await world.remember({ calling: false, abandoned, removed: [...(run.facts.removed ?? []), ...ours] }, randomUUID())
+  return null
+}
+
+/** What is new since before: ours by the name it carries or by a person's word; and what might be, which a person is asked about. */
+function sort({ facts, attempt }: StepWorld['run'], listed: readonly Listed[]): { readonly ours: string[]; readonly asked: string[] } {
+  const known = new Set([...(facts.before ?? []), ...(facts.kept ?? [])])
+  const fresh = listed.filter(({ id }) => !known.has(id) && id !== facts.newId)
+  const attempts = [attempt, ...(facts.abandoned ?? [])]
+  const isOurs = ({ id, name }: Listed) =>
+    (facts.toRemove ?? []).includes(id) || (name !== null && attempts.some((each) => name.includes(each)))
+  const ours = fresh.filter(isOurs)
+  const nameless = fresh.filter((each) => each.name === null && !isOurs(each))
+  const [only] = nameless
+  // One that nobody has used, the only one: it can be of nobody else unless somebody made one by hand in the same minute, and has not used it either.
+  const unambiguous = nameless.length === 1 && ours.length === 0 && only !== undefined && only.used === false
+  return unambiguous ? { ours: [only.id], asked: [] } : { ours: ours.map(({ id }) => id), asked: nameless.map(({ id }) => id) }
+}
+
+/**
+ * Looks once more for what was made and not heard of: lists of issuers lag.
+ *
+ * @returns what to do, or what was found
+ */
+export async function sweep(world: StepWorld): Promise<Outcome> {
+  const { run, secret, old, made } = world
+  const { rotator } = secret
+  const { facts } = run
+  // Only where a call was ever unclear can there be something of ours that nobody knows.
+  if (rotator.list === undefined || (facts.abandoned ?? []).length === 0) return { is: 'skipped', why: 'no call was unclear' }
+  const { ours, asked } = sort(run, await world.call(rotator, (call) => rotator.list?.(call) ?? none))
+  for (const id of ours) await world.call(rotator, (call) => rotator.revoke(call, { id, parts: {} }, run.direction === 'back' ? old : made))
+  if (asked.length === 0) return { is: 'done', evidence: { removed: ours.length } }
+  return {
+    is: 'pause',
+    note: `new at the issuer, and maybe of this run: ${asked.join(', ')}. Say which are to be ended and which belong to others: --remove ID, --keep ID`,
+    facts: { asks: { ids: asked } },
+  }
+}

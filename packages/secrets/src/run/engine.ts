@@ -1,0 +1,226 @@
+import { appendEvent, fail, type Sql, type SqlState } from '@keyturn/core'
+import type { Call } from '../secret/call.ts'
+import type { Credential } from '../secret/credential.ts'
+import type { OpenedAlert, OpenedSecret } from '../secret/opened-secret.ts'
+import { sweep } from './creation.ts'
+import { sendNotices } from './notices.ts'
+import { type Outcome, PartFailure } from './outcome.ts'
+import { perform } from './perform.ts'
+import { isOver, numberOf, type Run, type StepName } from './run.ts'
+import { lease, putStep, readNow, release, selectRun, updateRun } from './run-rows.ts'
+import type { SealedValues } from './sealed-values.ts'
+import { settle } from './settle.ts'
+import { attemptOf, defaultCallMs, partFailure, type StepWorld } from './step-world.ts'
+
+export interface EngineOptions {
+  readonly state: SqlState
+  readonly values: SealedValues
+  readonly alerts: readonly OpenedAlert[]
+  /** @throws `ERR_UNKNOWN_NAME` */
+  secret(name: string): OpenedSecret
+  /** Added to the clock of the state, in milliseconds: tests let days pass. */
+  ahead(): number
+  /** Stands between the engine and every call to a part: tests kill the process there. */
+  around?: Around
+}
+
+/** A call to a part, and in which step. */
+export type Around = <T>(at: { readonly step: string; readonly secret: string }, work: () => Promise<T>) => Promise<T>
+
+/** A lease is this much longer than the call that it is for. */
+const marginMs = 10_000
+
+/** Takes runs from step to step. All that it knows stands in the state, so that any process goes on where another died. */
+export class Engine {
+  readonly #options: EngineOptions
+
+  constructor(options: EngineOptions) {
+    this.#options = options
+  }
+
+  async now(): Promise<number> {
+    return (await readNow(this.#options.state)) + this.#options.ahead()
+  }
+
+  /**
+   * Works on a run until it is over, waits or is paused.
+   *
+   * @throws `ERR_RUN_LEASE` where another process works on it
+   */
+  async drive(runId: string, signal: AbortSignal): Promise<Run> {
+    const { state } = this.#options
+    const first = await selectRun(state, runId)
+    if (isOver(first) || first.state === 'paused') return first
+    const now = await this.now()
+    if (first.wakeAt !== null && first.wakeAt > now && first.state === 'waiting') return first
+    const epoch = await lease(state, runId, { epoch: null, now, forMs: marginMs, callMs: defaultCallMs })
+    if (epoch === null) throw fail('ERR_RUN_LEASE', runId)
+    let run: Run = { ...(await selectRun(state, runId)), epoch }
+    while (!signal.aborted && (run.state === 'running' || (run.state === 'waiting' && (run.wakeAt ?? 0) <= (await this.now()))))
+      run = await this.#step(run, signal)
+    // After an error the lease ends by itself, as if the process had died: a call may still be on its way.
+    await release(state, run)
+    await this.sendNotices(signal)
+    return run
+  }
+
+  async sendNotices(signal: AbortSignal): Promise<number> {
+    return await sendNotices(this.#options.state, this.#options.alerts, { now: await this.now(), signal })
+  }
+
+  async #step(run: Run, signal: AbortSignal): Promise<Run> {
+    const { state } = this.#options
+    const secret = this.#options.secret(run.secret)
+    const now = await this.now()
+    const step = run.steps[run.position]
+    if (step === undefined) return await this.#save(run, now, { is: 'done' }, step)
+    const tried = { since: run.facts.step?.since ?? now, tries: (run.facts.step?.tries ?? 0) + 1 }
+    const begun: Run = { ...run, state: 'running', note: null, wakeAt: null, facts: { ...run.facts, step: tried } }
+    await state.transaction(async (sql) => {
+      await updateRun(sql, state.schema, begun)
+      await putStep(sql, state.schema, run.id, recordOf(begun, step, { state: 'begun', endedAt: null }))
+    })
+    const { outcome, after } = await this.#try(begun, step, { secret, now, signal })
+    return await this.#save(after, await this.now(), outcome, step)
+  }
+
+  /** One try of a step. What it remembered in between is in the run that it gives back. */
+  async #try(run: Run, step: StepName, { secret, now, signal }: { secret: OpenedSecret; now: number; signal: AbortSignal }) {
+    let after = run
+    const { values, state } = this.#options
+    const world: StepWorld = {
+      get run() {
+        return after
+      },
+      secret,
+      now,
+      old: await this.#open(run.oldValue),
+      made: await this.#open(run.newValue),
+      call: (part, work, phase) => this.#call(after, part, { work, attempt: attemptOf(after.attempt, phase), signal }),
+      remember: async (facts, attempt) => {
+        after = { ...after, facts: { ...after.facts, ...facts }, attempt: attempt ?? after.attempt }
+        await updateRun(state, state.schema, after)
+      },
+    }
+    try {
+      const outcome = await perform(step, world)
+      // Before any other call: what was made is known to nobody else.
+      if (outcome.is === 'done' && outcome.credential !== undefined) {
+        const sealed = await values.seal(outcome.credential)
+        return { outcome, after: { ...after, newValue: sealed.id, sealed } as Run }
+      }
+      return { outcome, after }
+    } catch (error) {
+      if (!(error instanceof PartFailure)) throw error
+      const outcome: Outcome =
+        error.kind === 'refused'
+          ? { is: 'failed', sentence: error.message }
+          : { is: 'again', sentence: error.message, ...(error.afterMs === undefined ? {} : { afterMs: error.afterMs }) }
+      return { outcome, after }
+    }
+  }
+
+  /** A call to a part: first the lease is made to last longer than the call may take. */
+  async #call<T>(
+    run: Run,
+    { callMs = defaultCallMs }: { readonly callMs?: number },
+    { work, attempt, signal }: { work: (call: Call) => Promise<T>; attempt: string; signal: AbortSignal },
+  ): Promise<T> {
+    const { state } = this.#options
+    const held = await lease(state, run.id, { epoch: run.epoch, now: await this.now(), forMs: callMs + marginMs, callMs })
+    if (held === null) throw fail('ERR_RUN_LEASE', run.id)
+    const within = AbortSignal.any([signal, AbortSignal.timeout(callMs)])
+    const ask = async () => {
+      try {
+        return await raced(work({ secret: run.secret, attempt, signal: within }), within)
+      } catch (error) {
+        throw partFailure(error)
+      }
+    }
+    const { around } = this.#options
+    return around === undefined ? await ask() : await around({ step: run.steps[run.position] ?? 'sweep', secret: run.secret }, ask)
+  }
+
+  async #open(id: string | null): Promise<Credential | null> {
+    return id === null ? null : await this.#options.values.open(id)
+  }
+
+  async #save(
+    run: Run & { sealed?: { id: string; text: string } },
+    now: number,
+    outcome: Outcome,
+    step: StepName | undefined,
+  ): Promise<Run> {
+    const { state, values, alerts } = this.#options
+    const { sealed, ...before } = run
+    const { schema } = state
+    const after = settle(before, { now, outcome, step, secret: this.#options.secret(run.secret) })
+    await state.transaction(async (sql: Sql) => {
+      await updateRun(sql, schema, after.run)
+      if (sealed !== undefined) await values.keep(sql, sealed)
+      if (after.record !== null) await putStep(sql, schema, run.id, after.record)
+      await after.apply(sql, { schema, values, alerts, now })
+      await appendEvent(sql, schema, after.event)
+    })
+    return after.run
+  }
+
+  /** Looks once more for orphans of a run that is over. */
+  async sweep(runId: string, signal: AbortSignal): Promise<void> {
+    const { state } = this.#options
+    const now = await this.now()
+    const epoch = await lease(state, runId, { epoch: null, now, forMs: marginMs, callMs: defaultCallMs })
+    if (epoch === null) return
+    let run: Run = { ...(await selectRun(state, runId)), epoch }
+    {
+      const secret = this.#options.secret(run.secret)
+      const world: StepWorld = {
+        run,
+        secret,
+        now,
+        old: null,
+        made: null,
+        call: (part, work) => this.#call(run, part, { work, attempt: run.attempt, signal }),
+        remember: async () => {},
+      }
+      const again = 900_000
+      const outcome = await sweep(world).catch((error: unknown): Outcome => {
+        if (error instanceof PartFailure) return { is: 'again', sentence: error.message }
+        throw error
+      })
+      const over = outcome.is === 'done' || outcome.is === 'skipped'
+      run = { ...run, sweepAt: over ? null : now + again, note: outcome.is === 'pause' ? outcome.note : run.note }
+      await state.transaction(async (sql) => {
+        await updateRun(sql, state.schema, run)
+        await appendEvent(sql, state.schema, {
+          actor: 'library',
+          action: 'run.sweep',
+          subject: `secret/${run.secret}`,
+          data: { run: run.id, outcome: outcome.is },
+        })
+      })
+    }
+    await release(state, run)
+  }
+}
+
+function recordOf(run: Run, step: StepName, { state, endedAt }: { state: 'begun'; endedAt: null }) {
+  const { since, tries } = run.facts.step ?? { since: 0, tries: 1 }
+  return { number: numberOf(run), step, state, tries, begunAt: since, endedAt, evidence: {}, problem: null }
+}
+
+/** Ends with the signal even where the part does not. */
+async function raced<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  let stop = () => {}
+  const aborted = new Promise<never>((_, reject) => {
+    stop = () => reject(new PartFailure('uncertain', 'there was no answer in time'))
+    signal.addEventListener('abort', stop, { once: true })
+    if (signal.aborted) stop()
+  })
+  try {
+    return await Promise.race([work, aborted])
+  } finally {
+    signal.removeEventListener('abort', stop)
+    work.catch(() => undefined)
+  }
+}

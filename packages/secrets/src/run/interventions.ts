@@ -1,0 +1,164 @@
+import { type AuditEvent, appendEvent, fail, type Sql } from '@keyturn/core'
+import type { Parts } from '../secret/credential.ts'
+import type { OpenedSecret } from '../secret/opened-secret.ts'
+import type { Ground } from './beginning.ts'
+import { type Facts, isOver, type Run } from './run.ts'
+import { lease, release, selectRun, updateRun } from './run-rows.ts'
+import { defaultCallMs } from './step-world.ts'
+import { isPastReturn, stepsBack } from './steps.ts'
+
+/** What a person said about ids that may be of a run. */
+export interface Answers {
+  /** Ids at the issuer that are of this run: they are ended. */
+  readonly remove?: readonly string[]
+  /** Ids that belong to others. */
+  readonly keep?: readonly string[]
+}
+
+interface Acting {
+  readonly ground: Ground
+  readonly actor: string
+  readonly now: number
+  readonly secret: OpenedSecret
+}
+
+/** Changes a run by a person's word, when nobody works on it. @throws `ERR_RUN_LEASE`, `ERR_RUN_STATE` */
+async function change(
+  { ground: { state }, actor, now }: Acting,
+  runId: string,
+  { to, action, work, apply }: { to: string; action: string; work: (run: Run) => Run; apply?: (sql: Sql) => Promise<void> },
+): Promise<Run> {
+  const { schema } = state
+  const epoch = await lease(state, runId, { epoch: null, now, forMs: 10_000, callMs: defaultCallMs })
+  if (epoch === null) throw fail('ERR_RUN_LEASE', runId)
+  const run = { ...(await selectRun(state, runId)), epoch }
+  try {
+    if (isOver(run)) throw fail('ERR_RUN_STATE', runId, run.state, to)
+    const next = work(run)
+    await state.transaction(async (sql) => {
+      await updateRun(sql, schema, next)
+      await apply?.(sql)
+      const event: AuditEvent = { actor, action, subject: `secret/${run.secret}`, data: { run: run.id, state: next.state } }
+      await appendEvent(sql, schema, event)
+    })
+    return next
+  } finally {
+    await release(state, run).catch(() => undefined)
+  }
+}
+
+/**
+ * Gives what a person was asked for. It is sealed at once; whether it works is seen by the steps that follow, and a person is asked again
+ * when it does not.
+ *
+ * @throws `ERR_PROVIDED` for what cannot be it, `ERR_RUN_STATE` where the run asks for nothing
+ */
+export async function provide(acting: Acting, runId: string, given: Parts): Promise<Run> {
+  const { state, values } = acting.ground
+  const { facts, state: at, steps, position } = await selectRun(state, runId)
+  if (facts.task === undefined || steps[position] !== 'task') throw fail('ERR_RUN_STATE', runId, at, 'given a value: it asks for none')
+  const parts: Record<string, string> = {}
+  for (const { part, label, pattern } of facts.task.paste) {
+    const text = (given[part] ?? '').trim()
+    if (text === '') throw fail('ERR_PROVIDED', label, 'nothing was given')
+    if (/[\p{Cc}]/u.test(text) && !text.startsWith('-----BEGIN '))
+      throw fail('ERR_PROVIDED', label, 'it has a line break or a control character in it')
+    if (pattern !== undefined && !new RegExp(`^(?:${pattern})$`, 'u').test(text))
+      throw fail('ERR_PROVIDED', label, 'it does not have the form of one')
+    parts[part] = text
+  }
+  const odd = Object.keys(given).find((part) => !Object.hasOwn(parts, part))
+  if (odd !== undefined) throw fail('ERR_PROVIDED', odd, 'it is not asked for')
+  const sealed = await values.seal({ id: null, parts })
+  return await change(acting, runId, {
+    to: 'given a value',
+    action: 'run.provide',
+    work: (run) => {
+      if (run.steps[run.position] !== 'task') throw fail('ERR_RUN_STATE', runId, run.state, 'given a value: it asks for none')
+      return { ...woken(run), newValue: sealed.id }
+    },
+    apply: (sql) => values.keep(sql, sealed),
+  })
+}
+
+const woken = (run: Run): Run => ({ ...run, state: 'running', wakeAt: null, note: null })
+const fresh = ({ step: _, ...facts }: Facts): Facts => facts
+
+/** Goes on with a run that is paused or waits: the step is tried at once. */
+export async function resume(acting: Acting, runId: string, { remove = [], keep = [] }: Answers = {}): Promise<Run> {
+  return await change(acting, runId, {
+    to: 'resumed',
+    action: 'run.resume',
+    work: (run) => {
+      const asked = run.facts.asks?.ids ?? []
+      const odd = [...remove, ...keep].find((id) => !asked.includes(id))
+      if (odd !== undefined)
+        throw fail('ERR_USAGE', `run ${runId} does not ask about that id. It asks about: ${asked.join(', ') || 'none'}`)
+      const open = asked.filter((id) => !remove.includes(id) && !keep.includes(id))
+      const { asks: _, ...facts } = fresh(run.facts)
+      return {
+        ...woken(run),
+        facts: {
+          ...facts,
+          ...(open.length > 0 ? { asks: { ids: open } } : {}),
+          toRemove: [...(facts.toRemove ?? []), ...remove],
+          kept: [...(facts.kept ?? []), ...keep],
+        },
+      }
+    },
+  })
+}
+
+/** Takes a run back to the credential from before. @throws `ERR_RUN_STATE` once the old one is being revoked */
+export async function rollBack(acting: Acting, runId: string): Promise<Run> {
+  return await change(acting, runId, {
+    to: 'rolled back',
+    action: 'run.roll-back',
+    work: (run) => {
+      if (run.direction === 'back') throw fail('ERR_RUN_STATE', runId, 'on its way back already', 'rolled back')
+      if (isPastReturn(run.steps, run.position)) throw fail('ERR_RUN_STATE', runId, 'ending the old credential', 'rolled back')
+      const steps = stepsBack(acting.secret, run.steps, run.position)
+      if (run.oldValue === null && steps.includes('write:back'))
+        throw fail('ERR_RUN_STATE', runId, 'a first rotation whose old credential is not known', 'rolled back')
+      return {
+        ...woken(run),
+        direction: 'back',
+        steps,
+        position: 0,
+        facts: { ...fresh(run.facts), reason: `rolled back by ${acting.actor}` },
+      }
+    },
+  })
+}
+
+/** Ends the grace: the old credential is revoked now, also where somebody still uses it. @throws `ERR_RUN_STATE` before the new one is in use */
+export async function revokeNow(acting: Acting, runId: string): Promise<Run> {
+  return await change(acting, runId, {
+    to: 'ended at once',
+    action: 'run.revoke',
+    work: (run) => {
+      const [grace, promoted] = [run.steps.indexOf('grace'), run.steps.indexOf('gates:promote')]
+      if (run.direction === 'back' || run.position <= promoted || grace < 0)
+        throw fail('ERR_RUN_STATE', runId, `at ${run.steps[run.position] ?? 'its end'}`, 'made to revoke')
+      return { ...woken(run), facts: { ...fresh(run.facts), hurried: true } }
+    },
+  })
+}
+
+/** Ends a run that has made nothing yet. One that has is rolled back. */
+export async function cancel(acting: Acting, runId: string): Promise<Run> {
+  const run = await selectRun(acting.ground.state, runId)
+  const made = run.steps.indexOf('create')
+  if (run.direction === 'back' || run.position > made || (run.position === made && run.facts.step !== undefined))
+    return await rollBack(acting, runId)
+  const { values } = acting.ground
+  return await change(acting, runId, {
+    to: 'cancelled',
+    action: 'run.cancel',
+    work: (found) => {
+      if (found.position > made) throw fail('ERR_RUN_STATE', runId, 'further already', 'cancelled. Roll it back')
+      return { ...found, state: 'cancelled', endedAt: acting.now, wakeAt: null, note: `cancelled by ${acting.actor}`, newValue: null }
+    },
+    apply: (sql) => values.erase(sql, run.newValue),
+  })
+}

@@ -1,0 +1,125 @@
+import type { Evidence } from '../secret/call.ts'
+import type { Task } from '../secret/task.ts'
+
+/**
+ * Where a rotation of a secret stands.
+ *
+ *     running ⇄ waiting ──▶ completed
+ *        │  ▲      │
+ *        ▼  │      ▼
+ *       paused ──────────▶ rolled-back, cancelled
+ *
+ * - `running`: somebody works on it, or should.
+ * - `waiting`: for a time (grace, another try) or for a person; says until when and why.
+ * - `paused`: it cannot go on by itself; says why and what to do. Goes on with `resume`, or back with `rollback`.
+ * - `completed`: the new credential is in use and the old one is refused.
+ * - `rolled-back`: the old credential is in use again and the new one is gone.
+ * - `cancelled`: it was ended before it had changed anything.
+ */
+export type RunState = 'running' | 'waiting' | 'paused' | 'completed' | 'rolled-back' | 'cancelled'
+export type Direction = 'forward' | 'back'
+
+/** What a step does. A deployment of a slot is three steps: `write:promote`, `deploy:promote`, `gates:promote`. */
+export type StepName =
+  | 'prepare'
+  | 'task'
+  | 'propose'
+  | 'stage'
+  | 'create'
+  | 'verify'
+  | `${'write' | 'deploy' | 'gates'}:${Phase}`
+  | 'grace'
+  | 'unused'
+  | 'disable'
+  | 'soak'
+  | 'revoke'
+  | 'confirm'
+  | 'sweep'
+  | 'reinstate'
+  | 'unstage'
+  | 'remove'
+  | 'confirm-removed'
+
+/** A deployment: the new value is announced, is promoted, the old one is withdrawn; or everything goes back. */
+export type Phase = 'announce' | 'promote' | 'withdraw' | 'back'
+
+/** What a run remembers, without secrets. */
+export interface Facts {
+  /** Ids at the issuer before `create`; null where it gives no list. */
+  readonly before?: readonly string[] | null
+  /** When `create` was about to be called, by the clock of the state, in milliseconds. */
+  readonly intentAt?: number
+  /** `create` was called and nobody knows what came of it. */
+  readonly calling?: boolean
+  /** Attempts that were given up: what carries their names is ours. */
+  readonly abandoned?: readonly string[]
+  /** The id of the new credential. */
+  readonly newId?: string | null
+  readonly oldId?: string | null
+  /** What gates saw before anything changed, by their number. */
+  readonly gates?: { readonly [gate: string]: Evidence }
+  /** What stores returned, by their driver. */
+  readonly versions?: { readonly [store: string]: string | null }
+  readonly deployedAt?: number
+  readonly promotedAt?: number
+  /** The current step: since when it is tried, how often, and what it waits for. */
+  readonly step?: { readonly since: number; readonly tries: number; readonly until?: number; readonly settled?: number }
+  readonly task?: Task & { readonly until: number; readonly told?: boolean }
+  /** Ids that are new at the issuer and may be ours: a person says which. */
+  readonly asks?: { readonly ids: readonly string[] }
+  /** What the person said: ids that are ended, and ids that belong to others. */
+  readonly toRemove?: readonly string[]
+  readonly kept?: readonly string[]
+  /** Ids that were found to be ours and unknown, and ended. */
+  readonly removed?: readonly string[]
+  /** Why it is going back. */
+  readonly reason?: string
+  /** The grace was ended by a person. */
+  readonly hurried?: boolean
+}
+
+/** One rotation of one secret. */
+export interface Run {
+  readonly id: string
+  readonly secret: string
+  readonly rotator: string
+  readonly state: RunState
+  readonly direction: Direction
+  readonly steps: readonly StepName[]
+  /** The step at which it is; the number of steps when it is over. */
+  readonly position: number
+  readonly attempt: string
+  readonly facts: Facts
+  /** Ids of sealed values. */
+  readonly oldValue: string | null
+  readonly newValue: string | null
+  /** Why it waits or is paused, and what to do. */
+  readonly note: string | null
+  readonly startedBy: string
+  /** Times in milliseconds since 1970, by the clock of the state. */
+  readonly createdAt: number
+  readonly endedAt: number | null
+  readonly wakeAt: number | null
+  readonly sweepAt: number | null
+  readonly epoch: number
+}
+
+/** A step as it is on record. */
+export interface StepRecord {
+  readonly number: number
+  readonly step: StepName
+  readonly state: 'begun' | 'done' | 'failed' | 'skipped'
+  readonly tries: number
+  readonly begunAt: number
+  readonly endedAt: number | null
+  readonly evidence: Evidence
+  readonly problem: string | null
+}
+
+/** What a run may become by a word of somebody: the table of `ERR_RUN_STATE`. */
+export const unfinished: readonly RunState[] = ['running', 'waiting', 'paused']
+export const isOver = ({ state }: Pick<Run, 'state'>): boolean => !unfinished.includes(state)
+
+/** The place of a step on record: those of the way back come after those of the way forward. */
+export const numberOf = ({ direction, position }: Pick<Run, 'direction' | 'position'>): number =>
+  direction === 'forward' ? position : 100 + position

@@ -1,0 +1,60 @@
+import type { OpenedSecret } from '../secret/opened-secret.ts'
+import type { Phase, StepName } from './run.ts'
+
+const deployment = (phase: Phase): StepName[] => [`write:${phase}`, `deploy:${phase}`, `gates:${phase}`]
+
+/**
+ * The steps of a rotation, in their order; each is done when the one before it is on record as done.
+ *
+ *     prepare ▸ task | propose ▸ create ▸ stage ▸ verify ▸ announce ▸ promote ▸ grace ▸ unused ▸ withdraw ▸ disable ▸ soak ▸ revoke ▸ confirm ▸ sweep
+ *
+ * - Where the issuer has one password, the stores are staged before it is made: from that moment the old one is dead.
+ * - `announce` stands where templates name `next`, `withdraw` where they name `previous`: three deployments for values that consumers share,
+ *   so that none makes with the new one what another cannot read.
+ * - `revoke` is the first step from which there is no way back; everything before it has one (`stepsBack`).
+ */
+export function stepsForward(secret: OpenedSecret, { hasOld }: { readonly hasOld: boolean }): StepName[] {
+  const { rotator, stores, slots, soakMs } = secret
+  const staged: StepName[] = stores.some(({ store }) => store.stage !== undefined) ? ['stage'] : []
+  const made: StepName[] = rotator.task ? ['task'] : rotator.propose ? ['propose'] : []
+  const creation: StepName[] = rotator.overlap || rotator.propose === undefined ? ['create', ...staged] : [...staged, 'create']
+  const issued = rotator.issuer !== false
+  const ends = hasOld && issued && rotator.overlap
+  return [
+    'prepare',
+    ...made,
+    ...creation,
+    'verify',
+    ...(slots.has('next') ? deployment('announce') : []),
+    ...deployment('promote'),
+    ...(hasOld && rotator.overlap ? (['grace'] as const) : []),
+    ...(ends ? (['unused'] as const) : []),
+    ...(slots.has('previous') && hasOld ? deployment('withdraw') : []),
+    ...(ends && rotator.disable !== undefined ? (['disable', ...(soakMs > 0 ? (['soak'] as const) : [])] as const) : []),
+    ...(ends ? (['revoke'] as const) : []),
+    ...(hasOld && issued ? (['confirm'] as const) : []),
+    'sweep',
+  ]
+}
+
+/** The steps that take a run back from where it is: what was not begun needs nothing. */
+export function stepsBack(secret: OpenedSecret, forward: readonly StepName[], position: number): StepName[] {
+  const { rotator, stores } = secret
+  const begun = (step: StepName) => forward.includes(step) && forward.indexOf(step) <= position
+  const issued = rotator.issuer !== false
+  const written = forward.some((step) => step.startsWith('write:') && begun(step))
+  return [
+    ...(!rotator.overlap && begun('create') ? (['reinstate'] as const) : []),
+    ...(begun('disable') ? (['reinstate'] as const) : []),
+    ...(written ? deployment('back') : []),
+    ...(begun('stage') && stores.some(({ store }) => store.unstage !== undefined) ? (['unstage'] as const) : []),
+    ...(begun('create') && issued && rotator.overlap ? (['remove', 'confirm-removed'] as const) : []),
+    ...(begun('create') ? (['sweep'] as const) : []),
+  ]
+}
+
+/** From this step on nothing takes the old credential back. */
+export const isPastReturn = (steps: readonly StepName[], position: number): boolean => {
+  const revoke = steps.indexOf('revoke')
+  return revoke >= 0 && position >= revoke
+}

@@ -1,0 +1,131 @@
+import { readFile } from 'node:fs/promises'
+import { durationMs, fail, nearest, type SecretRef } from '@keyturn/core'
+import type { Alert } from './alert.ts'
+import type { World } from './call.ts'
+import type { Gate } from './gate.ts'
+import { faultOf, loadPart } from './load-part.ts'
+import type { Rotator } from './rotator.ts'
+import { type AlertConfig, alertSchema, type SecretConfig, secretSchema } from './secret-config.ts'
+import type { Store } from './store.ts'
+import type { Target } from './target.ts'
+import { referencesIn, type Slot } from './template.ts'
+
+/** A store of a secret with its name and its templates. */
+export interface OpenedStore {
+  readonly name: string
+  readonly place: string
+  readonly store: Store
+  readonly templates: { readonly [name: string]: string }
+}
+interface Named<T> {
+  readonly name: string
+  readonly place: string
+  readonly part: T
+}
+
+/** A secret of the configuration, with its parts made. */
+export interface OpenedSecret {
+  readonly name: string
+  readonly config: SecretConfig
+  readonly rotator: Rotator
+  readonly stores: readonly OpenedStore[]
+  readonly targets: readonly Named<Target>[]
+  readonly gates: readonly Named<Gate>[]
+  /** Slots that its templates name beside `current`: each is a deployment of its own. */
+  readonly slots: ReadonlySet<Slot>
+  readonly graceMs: number
+  readonly soakMs: number
+  readonly deadlineMs: number
+  readonly patienceMs: number
+}
+
+export interface OpenedAlert {
+  readonly config: AlertConfig
+  readonly alert: Alert
+}
+
+/** Reads variables and files at each use. */
+export function worldOf(env: { readonly [name: string]: string | undefined }, now: () => number): World {
+  return {
+    now,
+    async read(ref: SecretRef) {
+      if ('env' in ref) {
+        const text = Object.hasOwn(env, ref.env) ? env[ref.env] : undefined
+        if (text === undefined || text === '') throw fail('ERR_ENV_MISSING', ref.env, 'the secrets of the configuration')
+        return text
+      }
+      const text = await readFile(ref.file, 'utf8').catch(() => '')
+      if (text.trim() === '') throw fail('ERR_ENV_MISSING', ref.file, 'the secrets of the configuration')
+      return text.trim()
+    },
+  }
+}
+
+/** Makes the parts of a secret. @throws `ERR_CONFIG` with the place, `ERR_UNKNOWN_DRIVER` with the names there are */
+export async function openSecret(name: string, given: unknown, world: World): Promise<OpenedSecret> {
+  const at = `secrets.${name}`
+  const parsed = secretSchema.safeParse(given)
+  if (!parsed.success) throw faultOf(at, parsed.error)
+  const config = given as SecretConfig
+  const rotator = await loadPart<Rotator>('rotators', config.rotator, { place: `${at}.rotator`, world })
+  const stores: OpenedStore[] = []
+  for (const [index, store] of (config.stores ?? []).entries()) {
+    const place = `${at}.stores[${index}]`
+    stores.push({
+      name: store.store,
+      place,
+      store: await loadPart<Store>('stores', store, { place, world, except: ['values'] }),
+      templates: store.values,
+    })
+  }
+  const named = async <T>(folder: 'targets' | 'gates', list: readonly { readonly [option: string]: unknown }[] = []) => {
+    const parts: Named<T>[] = []
+    for (const [index, part] of list.entries()) {
+      const place = `${at}.${folder}[${index}]`
+      parts.push({ name: String(part[folder.slice(0, -1)]), place, part: await loadPart<T>(folder, part, { place, world }) })
+    }
+    return parts
+  }
+  const secret: OpenedSecret = {
+    name,
+    config,
+    rotator,
+    stores,
+    targets: await named<Target>('targets', config.targets),
+    gates: await named<Gate>('gates', config.gates),
+    slots: new Set(stores.flatMap(({ templates }) => Object.values(templates).flatMap(referencesIn)).map(({ slot }) => slot)),
+    graceMs: config.grace === undefined ? 3_600_000 : durationMs(config.grace),
+    soakMs: config.soak === undefined ? 0 : durationMs(config.soak),
+    deadlineMs: durationMs(config.deadline ?? '30m'),
+    patienceMs: durationMs(config.patience ?? '1d'),
+  }
+  checkTemplates(secret)
+  return secret
+}
+
+/** @throws `ERR_CONFIG` for a part that the rotator does not have */
+function checkTemplates({ stores, rotator, name, config }: OpenedSecret): void {
+  const parts = Object.keys(rotator.parts)
+  for (const { place, templates } of stores) {
+    for (const [variable, template] of Object.entries(templates)) {
+      const unknown = referencesIn(template).find(({ part }) => !parts.includes(part))
+      if (unknown !== undefined)
+        throw fail('ERR_CONFIG', `${place}.values.${variable}`, `the rotator has no part "${unknown.part}"${nearest(unknown.part, parts)}`)
+    }
+  }
+  const odd = Object.keys(config.first ?? {}).find((part) => !parts.includes(part))
+  if (odd !== undefined) throw fail('ERR_CONFIG', `secrets.${name}.first.${odd}`, `the rotator has no part "${odd}"${nearest(odd, parts)}`)
+}
+
+/** Makes the alerts. @throws as `openSecret` */
+export async function openAlerts(given: readonly unknown[], world: World): Promise<OpenedAlert[]> {
+  const alerts: OpenedAlert[] = []
+  for (const [index, each] of given.entries()) {
+    const place = `alerts[${index}]`
+    const parsed = alertSchema.safeParse(each)
+    if (!parsed.success) throw faultOf(place, parsed.error)
+    const config = each as AlertConfig
+    alerts.push({ config, alert: await loadPart<Alert>('alerts', config, { place, world, except: ['on', 'runbooks'] }) })
+  }
+  return alerts
+}

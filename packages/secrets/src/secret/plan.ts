@@ -1,0 +1,137 @@
+import { durationMs, fail, isKeyturnError } from '@keyturn/core'
+import { stepsForward } from '../run/steps.ts'
+import type { Call, Finding } from './call.ts'
+import type { Credential } from './credential.ts'
+import type { OpenedSecret } from './opened-secret.ts'
+
+/** A finding, and where in the configuration. */
+export interface PlacedFinding extends Finding {
+  readonly place: string
+}
+
+/** What a rotation would do. Nothing that changes anything was called for it. */
+export interface SecretPlan {
+  readonly secret: string
+  readonly rotator: string
+  /** Whether a credential is known that would be revoked. */
+  readonly hasOld: boolean
+  /** What would be called, in order: `write:promote`, with which parts. */
+  readonly steps: readonly { readonly step: string; readonly calls: readonly string[] }[]
+  /** Whether log-ins would be refused for a while, because the issuer has one password only. */
+  readonly gap: boolean
+  readonly findings: readonly PlacedFinding[]
+}
+
+/** Looks at everything that a rotation needs, by each part's `check`. Faults stand first. */
+export async function planOf(
+  secret: OpenedSecret,
+  {
+    secrets,
+    current,
+    call,
+  }: { readonly secrets: ReadonlyMap<string, OpenedSecret>; readonly current: Credential | null; readonly call: Call },
+): Promise<SecretPlan> {
+  const hasOld = current !== null || secret.config.first !== undefined
+  const findings = [...inConfiguration(secret, secrets, hasOld), ...(await checked(secret, current, call))]
+  return {
+    secret: secret.name,
+    rotator: secret.config.rotator.rotator,
+    hasOld,
+    steps: stepsForward(secret, { hasOld }).map((step) => ({ step, calls: callsOf(secret, step) })),
+    gap: !secret.rotator.overlap,
+    findings: findings.toSorted((one, other) => one.severity.localeCompare(other.severity)),
+  }
+}
+
+/** @throws `ERR_SECRET_PLAN` with the first fault */
+export function assertSound({ secret, findings }: SecretPlan): void {
+  const fault = findings.find(({ severity }) => severity === 'fault')
+  if (fault !== undefined) throw fail('ERR_SECRET_PLAN', secret, fault.place, fault.sentence)
+}
+
+/** What can be said without asking anybody. */
+function inConfiguration(secret: OpenedSecret, secrets: ReadonlyMap<string, OpenedSecret>, hasOld: boolean): PlacedFinding[] {
+  const { name, config, rotator, graceMs, soakMs, stores, gates, slots } = secret
+  const at = `secrets.${name}`
+  const found: PlacedFinding[] = []
+  const say = (severity: Finding['severity'], place: string, sentence: string) =>
+    found.push({ severity, place: `${at}.${place}`, sentence })
+  if (config.every !== undefined && durationMs(config.every) <= graceMs + soakMs)
+    say('fault', 'every', 'the interval is shorter than the grace: the next rotation would begin while the old credential still works')
+  for (const slot of rotator.needs ?? [])
+    if (!slots.has(slot)) say('fault', 'stores', `no template names {${slot}.…}: consumers share this value, and ${needs[slot]}`)
+  if (rotator.issuer === false && gates.length === 0)
+    say('fault', 'gates', 'nobody could verify it: the value has no issuer to try it with. Name a gate that sees whether consumers work')
+  const loop = loopFrom(name, secrets)
+  if (loop !== null) say('fault', 'after', `the dependencies are a loop: ${loop.join(' after ')}`)
+  for (const [index, other] of (config.after ?? []).entries())
+    if (!secrets.has(other)) say('fault', `after[${index}]`, `there is no secret "${other}"`)
+  if (stores.length === 0) say('warning', 'stores', 'no store is named: nobody but Keyturn will have the new value')
+  if (!hasOld && rotator.issuer !== false)
+    say(
+      'warning',
+      'first',
+      'the credential in use is not known: it will not be revoked, and nothing takes the first rotation back. Name its parts',
+    )
+  if (config.automatic === true && rotator.task !== undefined)
+    say('warning', 'automatic', 'a person must make the credential: it begins by itself and waits')
+  if (!rotator.overlap)
+    say('warning', 'rotator', 'the issuer has one password only: from its change until the consumers have it, log-ins are refused')
+  return found
+}
+
+const needs = {
+  next: 'one that has it already would make what another cannot check yet: three deployments are needed',
+  previous: 'what was made with the old one would be refused at once',
+}
+
+/** The names along a loop of `after`, or null. */
+function loopFrom(name: string, secrets: ReadonlyMap<string, OpenedSecret>): string[] | null {
+  const walk = (at: string, path: readonly string[]): string[] | null => {
+    if (path.includes(at)) return at === name ? [...path, at] : null
+    for (const next of secrets.get(at)?.config.after ?? []) {
+      const found = walk(next, [...path, at])
+      if (found !== null) return found
+    }
+    return null
+  }
+  return walk(name, [])
+}
+
+async function checked(secret: OpenedSecret, current: Credential | null, call: Call): Promise<PlacedFinding[]> {
+  const { rotator, stores, targets, gates } = secret
+  const at = `secrets.${secret.name}`
+  const asked: [place: string, check: () => Promise<readonly Finding[]>][] = [
+    [`${at}.rotator`, () => rotator.check(call, current)],
+    ...stores.map(({ place, store, templates }): [string, () => Promise<readonly Finding[]>] => [
+      place,
+      () => store.check(call, Object.keys(templates)),
+    ]),
+    ...[...targets, ...gates].map(({ place, part }): [string, () => Promise<readonly Finding[]>] => [place, () => part.check(call)]),
+  ]
+  const findings: PlacedFinding[] = []
+  for (const [place, check] of asked) {
+    // What cannot even be looked at would fail when it is used.
+    const found = await check().catch((error: unknown): readonly Finding[] => [{ severity: 'fault', sentence: sentenceOf(error) }])
+    findings.push(...found.map((each) => ({ ...each, place })))
+  }
+  return findings
+}
+
+const sentenceOf = (error: unknown): string =>
+  isKeyturnError(error) ? error.message : 'it could not be looked at, for a reason that it does not explain'
+
+function callsOf({ config, stores, targets, gates }: OpenedSecret, step: string): string[] {
+  const [kind] = step.split(':')
+  const deployed = gates.filter(({ part }) => part.at === 'deployed').map(({ name }) => `gate ${name}`)
+  const of: Record<string, readonly string[]> = {
+    write: stores.map(({ name, templates }) => `store ${name}: ${Object.keys(templates).join(', ')}`),
+    stage: stores.filter(({ store }) => store.stage !== undefined).map(({ name }) => `store ${name}`),
+    deploy: targets.map(({ name }) => `target ${name}`),
+    gates: deployed,
+    unused: gates.filter(({ part }) => part.at === 'unused').map(({ name }) => `gate ${name}`),
+    soak: deployed,
+    prepare: gates.filter(({ part }) => part.before !== undefined).map(({ name }) => `gate ${name}`),
+  }
+  return [...(of[kind ?? ''] ?? (kind === 'grace' ? [] : [`rotator ${config.rotator.rotator}`]))]
+}

@@ -1,0 +1,252 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fail, isKeyturnError, type Keyturn, migrate, nearest } from '@keyturn/core'
+import { pgliteState } from '@keyturn/core/databases/pglite'
+import { type PgPool, pgState } from '@keyturn/core/databases/postgres'
+import { begin, currentOf, type Ground, looking } from './run/beginning.ts'
+import { type Around, Engine } from './run/engine.ts'
+import { type Answers, cancel, provide, resume, revokeNow, rollBack } from './run/interventions.ts'
+import { secretMigrations } from './run/migrations.ts'
+import { isOver, type Run, type StepRecord } from './run/run.ts'
+import { selectRun, selectRuns, selectSteps } from './run/run-rows.ts'
+import { SealedValues } from './run/sealed-values.ts'
+import type { Parts } from './secret/credential.ts'
+import { type Drift, driftOf } from './secret/drift.ts'
+import { type SecretStatus, statusOf } from './secret/inventory.ts'
+import { type OpenedSecret, openAlerts, openSecret, worldOf } from './secret/opened-secret.ts'
+import { assertSound, planOf, type SecretPlan } from './secret/plan.ts'
+import { render } from './secret/template.ts'
+
+/** What secrets are opened with: the database that `open` of core was given. */
+export type SecretsOptions = ({ readonly pool: PgPool } | { readonly pglite: Parameters<typeof pgliteState>[0] }) & {
+  /** Where variables are read from; `process.env` unless given. */
+  readonly env?: { readonly [name: string]: string | undefined }
+  /** Who is named in the audit log; `library` unless given. */
+  readonly actor?: string
+  /** Added to the clock, in milliseconds: for tests, which let days pass. */
+  readonly ahead?: () => number
+  /** Stands between a run and every call to a part: for tests, which let a process die there. */
+  readonly around?: Around
+}
+
+/** How somebody waits for a run. */
+export interface SettleOptions {
+  /** The longest wait of the run that is slept through; a longer one is left to whoever comes later. 60,000 ms unless given. */
+  readonly waitMs?: number
+  readonly signal?: AbortSignal
+  /** Told after each stretch of work. */
+  readonly onProgress?: (run: Run) => void
+}
+
+/**
+ * The credentials of a configuration and their rotations. Makes its tables where they are missing.
+ *
+ * @throws `ERR_CONFIG` with the place, `ERR_UNKNOWN_DRIVER` with the names there are
+ */
+export async function openSecrets(keyturn: Keyturn, options: SecretsOptions): Promise<Secrets> {
+  const { config } = keyturn
+  const state = 'pool' in options ? pgState(options.pool, config.schema) : pgliteState(options.pglite, config.schema)
+  const ahead = options.ahead ?? (() => 0)
+  const world = worldOf(options.env ?? process.env, () => Date.now() + ahead())
+  const values = new SealedValues(keyturn, state)
+  const secrets = new Map<string, OpenedSecret>()
+  for (const [name, given] of Object.entries(config.secrets ?? {})) secrets.set(name, await openSecret(name, given, world))
+  const alerts = await openAlerts(config.alerts ?? [], world)
+  await migrate(state, secretMigrations)
+  return new Secrets({ state, values, world, alerts }, secrets, { ...options, ahead })
+}
+
+/** See `openSecrets`. */
+export class Secrets {
+  readonly #ground: Ground
+  readonly #secrets: ReadonlyMap<string, OpenedSecret>
+  readonly #engine: Engine
+  readonly #actor: string
+
+  constructor(
+    ground: Ground,
+    secrets: ReadonlyMap<string, OpenedSecret>,
+    { actor = 'library', ahead, around }: { actor?: string; ahead: () => number; around?: Around },
+  ) {
+    this.#ground = ground
+    this.#secrets = secrets
+    this.#actor = actor
+    this.#engine = new Engine({ ...ground, ahead, secret: (name) => this.#secret(name), ...(around && { around }) })
+  }
+
+  get names(): readonly string[] {
+    return [...this.#secrets.keys()]
+  }
+
+  /** The inventory, by when secrets are due. */
+  async list(): Promise<SecretStatus[]> {
+    const now = await this.#engine.now()
+    const found: SecretStatus[] = []
+    for (const secret of this.#secrets.values()) found.push(await statusOf(this.#ground.state, secret, now))
+    return found.toSorted((one, other) => (one.dueAt ?? '9').localeCompare(other.dueAt ?? '9') || one.name.localeCompare(other.name))
+  }
+
+  /** @throws `ERR_UNKNOWN_NAME` */
+  async status(name: string): Promise<SecretStatus> {
+    return await statusOf(this.#ground.state, this.#secret(name), await this.#engine.now())
+  }
+
+  /** Says what a rotation would call, and looks whether it could be done. Changes nothing. @throws `ERR_UNKNOWN_NAME` */
+  async plan(name: string): Promise<SecretPlan> {
+    const secret = this.#secret(name)
+    return await planOf(secret, { secrets: this.#secrets, current: await currentOf(this.#ground, name), call: looking(name) })
+  }
+
+  /**
+   * Puts a rotation on record; `settle` works on it, in this process or in any other.
+   *
+   * @param options.leaked - the secret may be known to others: there is no grace, and those who are to hear of leaks are told
+   * @throws `ERR_SECRET_PLAN` where it could not be done, `ERR_RUN_RUNNING` where there is one
+   */
+  async rotate(name: string, { leaked = false, actor }: { readonly leaked?: boolean; readonly actor?: string } = {}): Promise<Run> {
+    const secret = this.#secret(name)
+    assertSound(await this.plan(name))
+    return await begin(this.#ground, secret, { actor: actor ?? this.#actor, now: await this.#engine.now(), leaked })
+  }
+
+  /**
+   * Works on a run until it is over, is paused, or waits for longer than `waitMs`.
+   *
+   * @throws `ERR_RUN_LEASE` where another process works on it
+   */
+  async settle(runId: string, { waitMs = 60_000, signal = new AbortController().signal, onProgress }: SettleOptions = {}): Promise<Run> {
+    for (;;) {
+      const run = await this.#engine.drive(runId, signal)
+      onProgress?.(run)
+      const forMs = run.wakeAt === null ? Number.POSITIVE_INFINITY : run.wakeAt - (await this.#engine.now())
+      if (isOver(run) || run.state === 'paused' || forMs > waitMs || signal.aborted) return run
+      await sleep(Math.max(0, forMs), undefined, { signal }).catch(() => undefined)
+    }
+  }
+
+  /** A run and the steps that are on record. @throws `ERR_UNKNOWN_NAME` */
+  async run(runId: string): Promise<{ readonly run: Run; readonly steps: readonly StepRecord[] }> {
+    const { state } = this.#ground
+    return { run: await selectRun(state, runId), steps: await selectSteps(state, runId) }
+  }
+
+  /** The runs of a secret, the newest first. @throws `ERR_UNKNOWN_NAME` */
+  async history(name: string, limit = 50): Promise<Run[]> {
+    this.#secret(name)
+    return await selectRuns(this.#ground.state, {
+      where: 'secret = $1::text',
+      values: [name],
+      limit: Math.max(1, Math.min(200, Math.trunc(limit))),
+    })
+  }
+
+  /** Gives what a task asks for: `{ value: 'sk-…' }`. @throws `ERR_PROVIDED`, `ERR_RUN_STATE` */
+  async provide(runId: string, parts: Parts): Promise<Run> {
+    return await provide(await this.#acting(runId), runId, parts)
+  }
+
+  /** Goes on with a run that is paused or waits. @throws `ERR_RUN_STATE` when it is over */
+  async resume(runId: string, answers: Answers = {}): Promise<Run> {
+    return await resume(await this.#acting(runId), runId, answers)
+  }
+
+  /** Takes a run back to the credential from before: possible until that one is being revoked. @throws `ERR_RUN_STATE` */
+  async rollback(runId: string): Promise<Run> {
+    return await rollBack(await this.#acting(runId), runId)
+  }
+
+  /** Ends the grace: the old credential is revoked, also where somebody still uses it. @throws `ERR_RUN_STATE` */
+  async revoke(runId: string): Promise<Run> {
+    return await revokeNow(await this.#acting(runId), runId)
+  }
+
+  /** Ends a run that has made nothing yet; rolls back one that has. @throws `ERR_RUN_STATE` */
+  async cancel(runId: string): Promise<Run> {
+    return await cancel(await this.#acting(runId), runId)
+  }
+
+  /**
+   * Compares stores with the credentials in use; with `apply`, writes what differs and has the targets take it. Nothing is rotated. A secret that
+   * was never rotated here and has no `first` is left out, and one that is being rotated.
+   *
+   * @param only - names of secrets; all unless given
+   */
+  async sync({ only, apply = false }: { readonly only?: readonly string[]; readonly apply?: boolean } = {}): Promise<Drift[]> {
+    const found: Drift[] = []
+    for (const name of only ?? this.names) {
+      const secret = this.#secret(name)
+      const current = await currentOf(this.#ground, name)
+      if (current === null || (await this.status(name)).run !== null) continue
+      const drift = await driftOf(secret, current, looking(name))
+      found.push(...drift)
+      if (apply && drift.some(({ state }) => state !== 'same')) await this.#bringInLine(secret, current)
+    }
+    return found
+  }
+
+  async #bringInLine(secret: OpenedSecret, current: { readonly id: string | null; readonly parts: Parts }): Promise<void> {
+    const versions: Record<string, string | null> = {}
+    const call = looking(secret.name)
+    for (const { name, store, templates } of secret.stores)
+      versions[name] = (await store.write(call, render(templates, { current, previous: null, next: null }))).version
+    for (const { part } of secret.targets) await part.deploy({ ...call, signal: AbortSignal.timeout(part.callMs ?? 600_000) }, versions)
+  }
+
+  /** Begins what is due by itself. @returns the runs begun */
+  async beginDue(actor = 'server:policy'): Promise<Run[]> {
+    const begun: Run[] = []
+    const now = await this.#engine.now()
+    for (const status of await this.list()) {
+      if (status.run !== null || status.beginsAt === null || Date.parse(status.beginsAt) > now) continue
+      const { config } = this.#secret(status.name)
+      const waitsFor = await Promise.all((config.after ?? []).map((name) => this.status(name)))
+      // Those it comes after go first, when they are due as well.
+      if (waitsFor.some(({ run, beginsAt }) => run !== null || (beginsAt !== null && Date.parse(beginsAt) <= now))) continue
+      const run = await this.rotate(status.name, { actor }).catch((error: unknown) => {
+        if (isKeyturnError(error, 'ERR_RUN_RUNNING', 'ERR_SECRET_PLAN')) return null
+        throw error
+      })
+      if (run !== null) begun.push(run)
+    }
+    return begun
+  }
+
+  /**
+   * Goes on with everything that nobody works on: runs whose time has come or whose process died, notices that were not sent, orphans that may
+   * have turned up late. Called again and again by whoever stays running.
+   *
+   * @returns ids of the runs that were worked on
+   */
+  async attend(signal: AbortSignal = new AbortController().signal): Promise<string[]> {
+    const { state } = this.#ground
+    const now = String(await this.#engine.now())
+    const due = await selectRuns(state, {
+      where: `(state = 'running' OR (state = 'waiting' AND round(extract(epoch FROM wake_at) * 1000) <= $1::text::numeric))`,
+      values: [now],
+    })
+    const worked: string[] = []
+    for (const { id, secret } of due) {
+      if (signal.aborted || !this.#secrets.has(secret)) continue
+      await this.#engine.drive(id, signal).then(
+        () => worked.push(id),
+        (error: unknown) => {
+          if (!isKeyturnError(error, 'ERR_RUN_LEASE')) throw error
+        },
+      )
+    }
+    const swept = await selectRuns(state, { where: 'round(extract(epoch FROM sweep_at) * 1000) <= $1::text::numeric', values: [now] })
+    for (const { id, secret } of swept) if (this.#secrets.has(secret)) await this.#engine.sweep(id, signal)
+    await this.#engine.sendNotices(signal)
+    return worked
+  }
+
+  async #acting(runId: string) {
+    const { secret } = await selectRun(this.#ground.state, runId)
+    return { ground: this.#ground, actor: this.#actor, now: await this.#engine.now(), secret: this.#secret(secret) }
+  }
+
+  #secret(name: string): OpenedSecret {
+    const found = this.#secrets.get(name)
+    if (found === undefined) throw fail('ERR_UNKNOWN_NAME', 'secret', name, nearest(name, this.names))
+    return found
+  }
+}
