@@ -19,6 +19,8 @@ export interface AwsDouble {
   readonly faults: Endpoint['faults']
   /** Every call in its order, without any value. */
   readonly calls: Endpoint['calls']
+  /** So many connections were made. */
+  readonly connections: number
   /** Nobody listens any more, as when the network is down. */
   stop(): Promise<void>
   /** Listens again, at the same address. */
@@ -53,6 +55,9 @@ export async function startAws({ clock = () => new Date() }: { readonly clock?: 
     elasticache,
     faults: endpoint.faults,
     calls: endpoint.calls,
+    get connections() {
+      return endpoint.connections
+    },
     stop: () => endpoint.stop(),
     start: () => endpoint.start(),
   }

@@ -34,6 +34,7 @@ type Check = (rules: SignatureRules) => string
 export class Endpoint {
   readonly faults = new Faults()
   readonly calls: Call[] = []
+  connections = 0
   readonly #services: readonly Service[]
   readonly #account: Account
   readonly #server = createServer((request, response) => void this.#take(request, response))
@@ -42,6 +43,7 @@ export class Endpoint {
   constructor(account: Account, services: readonly Service[]) {
     this.#account = account
     this.#services = services
+    this.#server.on('connection', () => this.connections++)
   }
 
   get url(): string {
