@@ -119,7 +119,8 @@ export async function startEntra(): Promise<EntraDouble> {
   const inGraph =
     (answer: (asked: Asked, application: Application) => Answer): Operation['answer'] =>
     (asked, [objectId, appId]) => {
-      const caller = holder(credentialOf(asked), GRAPH)
+      // A national cloud has a Graph, and so a resource, of its own: the double is one, too.
+      const caller = holder(credentialOf(asked), GRAPH) ?? holder(credentialOf(asked), `http://${asked.headers.host}`)
       if (caller === undefined) return graphRefused(401, 'InvalidAuthenticationToken', 'Access token validation failure.')
       if (!caller.mayManage) return graphRefused(403, 'Authorization_RequestDenied', 'Insufficient privileges to complete the operation.')
       const found = applications.find((one) => (appId === undefined ? one.objectId === objectId : one.appId === appId))
