@@ -15,7 +15,13 @@ export const issuerOf = (id: string) => issuers.get(id) ?? issuers.set(id, new M
 
 /** Makes a key, as the issuer or somebody else does. */
 export function issue(issuer: string, name: string | null): IssuedKey {
-  const key = { id: `key-${randomBytes(6).toString('hex')}`, name, value: randomBytes(18).toString('base64url'), enabled: true, usedAt: null }
+  const key = {
+    id: `key-${randomBytes(6).toString('hex')}`,
+    name,
+    value: randomBytes(18).toString('base64url'),
+    enabled: true,
+    usedAt: null,
+  }
   issuerOf(issuer).set(key.id, key)
   return key
 }
@@ -31,7 +37,8 @@ export const options = z.strictObject({
 /** An issuer in this process that chooses keys itself, for tests of the engine. */
 export default function issuer({ id, named, disables }: z.infer<typeof options>): Rotator {
   const keys = () => issuerOf(id)
-  const find = ({ id: key, parts }: Credential) => keys().get(key ?? [...keys().values()].find(({ value }) => value === parts.value)?.id ?? '')
+  const find = ({ id: key, parts }: Credential) =>
+    keys().get(key ?? [...keys().values()].find(({ value }) => value === parts.value)?.id ?? '')
   return {
     parts: { value: 'secret' },
     overlap: true,
