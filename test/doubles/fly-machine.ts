@@ -48,6 +48,8 @@ export class Machine {
   /** Settles when the boot in progress is over. */
   booted: Promise<void> = Promise.resolve()
   #program: Awaited<ReturnType<Boot>>
+  /** How its programs ended, the newest first, as the API tells it. */
+  readonly #events: object[] = []
 
   constructor({ env = {}, staleHost = false, boot = () => undefined, checks = () => [] }: MachineOptions) {
     this.config = { image: 'registry.fly.io/app:deployment-1', env }
@@ -78,7 +80,7 @@ export class Machine {
         this.env = env
         this.state = 'started'
       } catch {
-        this.state = 'stopped'
+        this.#exited({ exit_code: 1, requested_stop: false })
       }
     })
   }
@@ -87,14 +89,25 @@ export class Machine {
     await this.booted
     await this.#program?.stop()
     this.#program = undefined
+    this.#exited({ exit_code: 0, requested_stop: true })
+  }
+
+  #exited(exit: { readonly exit_code: number; readonly requested_stop: boolean }): void {
     this.state = 'stopped'
+    this.#events.unshift({
+      type: 'exit',
+      status: 'stopped',
+      timestamp: Date.now(),
+      request: { exit_event: { ...exit, oom_killed: false } },
+    })
   }
 
   get view(): object {
     const { id, state, config, instanceId, createdAt, updatedAt } = this
     const checks = state === 'started' ? this.#checks(this.env).map((check) => ({ ...check, updated_at: updatedAt })) : []
     const times = { created_at: createdAt, updated_at: updatedAt }
-    return { id, name: `machine-${id}`, state, region: 'fra', instance_id: instanceId, host_status: 'ok', config, checks, ...times }
+    const place = { region: 'fra', host_status: 'ok', events: [...this.#events] }
+    return { id, name: `machine-${id}`, state, instance_id: instanceId, config, checks, ...place, ...times }
   }
 
   /** A refusal if somebody else holds the lease. */

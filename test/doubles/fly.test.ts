@@ -135,7 +135,8 @@ describe('machines', () => {
     expect(await wait).toMatchObject({ status: 200, body: { ok: true } })
     await update(machine.id)
     expect(await ask('GET', `shop/machines/${machine.id}/wait?state=started&timeout=60`)).toMatchObject({ status: 408 })
-    expect(await ask('GET', `shop/machines/${machine.id}`)).toMatchObject({ body: { state: 'stopped' } })
+    const crashed = { type: 'exit', request: { exit_event: { exit_code: 1, requested_stop: false } } }
+    expect(await ask('GET', `shop/machines/${machine.id}`)).toMatchObject({ body: { state: 'stopped', events: [crashed] } })
   })
 
   test('a machine that was stopped stays so with skip_launch, and starts with the secrets of that update', async () => {
