@@ -29,6 +29,8 @@ export interface AnthropicDouble extends Double {
   readonly rules: AnthropicRules
   /** A person makes a key in the console, which is the only way. In the workspace `wrkspc_default` unless another is named. */
   makeKey(name: string, workspace?: string): { readonly id: string; readonly value: string }
+  /** Ids of the keys that work or could again: those that are not archived. */
+  live(): string[]
   /** The status of a key, as the console shows it. */
   statusOf(id: string): Status
 }
@@ -126,6 +128,7 @@ export async function startAnthropic(): Promise<AnthropicDouble> {
       keys.push({ id, value, workspace, name, status: 'active', createdAt: new Date().toISOString(), knownFor: 0 })
       return { id, value }
     },
+    live: () => keys.filter(({ status }) => status === 'active' || status === 'inactive').map(({ id }) => id),
     statusOf: (id) => {
       const key = find(id)
       if (key === undefined) throw new Error(`there is no key ${id}`)

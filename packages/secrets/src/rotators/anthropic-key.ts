@@ -31,7 +31,7 @@ type Key = z.infer<typeof keySchema>
 const pageSchema = z.object({ data: z.array(keySchema), has_more: z.boolean(), last_id: z.string().nullish() })
 
 const VERSION = '2023-06-01'
-const PATTERN = '^sk-ant-api\\d\\d-[\\w-]{20,300}$'
+const PATTERN = 'sk-ant-api\\d\\d-[\\w-]{20,300}'
 
 /**
  * An API key of Anthropic. No API makes one: a person makes it in the console and pastes it. The rest is done by itself with an Admin API key: the new key
@@ -104,7 +104,7 @@ export default function anthropicKey(given: z.infer<typeof options>, world: Worl
 
     create: async (call, pasted, current) => {
       const value = pasted?.parts.value?.trim() ?? ''
-      if (!new RegExp(PATTERN).test(value)) throw fail('ERR_PROVIDED', 'value', 'an API key begins with sk-ant-api')
+      if (!new RegExp(`^${PATTERN}$`).test(value)) throw fail('ERR_PROVIDED', 'value', 'an API key begins with sk-ant-api')
       if (value === current?.parts.value) throw fail('ERR_PROVIDED', 'value', 'it is the key that is in use')
       if ((await askModels(call, value)).status >= 400) throw fail('ERR_PROVIDED', 'value', 'Anthropic does not accept it')
       if (admin === undefined) return { id: null, parts: { value } }

@@ -1,4 +1,5 @@
 import { afterAll, beforeEach, expect, test } from 'vitest'
+import { rotatorConformance } from '../../../../test/conformance/secrets/rotator.ts'
 import { startEntra } from '../../../../test/doubles/entra.ts'
 import { callOf, worldOf } from '../../../../test/harness/parts.ts'
 import { kindOf } from '../outside/failure.ts'
@@ -19,6 +20,25 @@ beforeEach(() => {
   Object.assign(entra.rules, { lag: { accept: [0], refuse: [0] }, removeUnknown: 400 })
 })
 afterAll(() => entra.stop())
+
+rotatorConformance('entra-client-secret', async () => {
+  const own = await startEntra()
+  const { appId: clientId, secret: clientSecret } = own.app
+  const token = `${own.origin}/${own.tenant}/oauth2/v2.0/token`
+  const known = { tenant: own.tenant, clientId, login: own.origin, graph: own.origin }
+  return {
+    config: { rotator: 'entra-client-secret', ...known, admin: { clientId: own.admin.appId, clientSecret: { env: 'ADMIN' } } },
+    env: { ADMIN: own.admin.secret },
+    first: { clientSecret },
+    templates: { AZURE_CLIENT_SECRET: '{clientSecret}' },
+    login: async ({ AZURE_CLIENT_SECRET: secret = '' }) => {
+      const form = { grant_type: 'client_credentials', client_id: clientId, client_secret: secret, scope: own.api.scope }
+      return (await fetch(token, { method: 'POST', body: new URLSearchParams(form) })).ok
+    },
+    live: async () => own.live().length,
+    close: () => own.stop(),
+  }
+})
 
 test('a secret works beside the old one, at the protected API, and ends by its id.', async () => {
   const [rotator, call] = [open(withApi), callOf()]

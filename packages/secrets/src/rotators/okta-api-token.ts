@@ -20,7 +20,7 @@ export const options = z.strictObject({
 
 const tokensSchema = z.array(z.object({ id: z.string(), name: z.string() }))
 const userSchema = z.object({ profile: z.object({ login: z.string() }) })
-const PATTERN = '^00[\\w-]{20,200}$'
+const PATTERN = '00[\\w-]{20,200}'
 
 /**
  * An API token (SSWS) of Okta. No API makes one: a person makes it in the admin console, signed in as the user whose token it is to be, and pastes it. The old
@@ -68,7 +68,7 @@ export default function oktaApiToken({ org, admin, login }: z.infer<typeof optio
 
     create: async (call, pasted, current) => {
       const value = pasted?.parts.value?.trim() ?? ''
-      if (!new RegExp(PATTERN).test(value)) throw fail('ERR_PROVIDED', 'value', 'an API token of Okta begins with 00')
+      if (!new RegExp(`^${PATTERN}$`).test(value)) throw fail('ERR_PROVIDED', 'value', 'an API token of Okta begins with 00')
       if (value === current?.parts.value) throw fail('ERR_PROVIDED', 'value', 'it is the token that is in use')
       const me = await as(value, call, 'users/me', { expect: [401, 403] })
       if (me.status >= 400) throw fail('ERR_PROVIDED', 'value', 'Okta does not accept it')

@@ -1,4 +1,5 @@
 import { afterAll, beforeEach, expect, test } from 'vitest'
+import { rotatorConformance } from '../../../../test/conformance/secrets/rotator.ts'
 import { startOpenAi } from '../../../../test/doubles/openai.ts'
 import { callOf, worldOf } from '../../../../test/harness/parts.ts'
 import { kindOf } from '../outside/failure.ts'
@@ -22,6 +23,20 @@ beforeEach(() => {
   Object.assign(openai.rules, { deleteOfServiceAccountKey: 'ends', mostSeconds: null, lag: { accept: 0, refuse: 0 } })
 })
 afterAll(() => openai.stop())
+
+rotatorConformance('openai-key', async () => {
+  const own = await startOpenAi()
+  return {
+    config: { rotator: 'openai-key', admin: { env: 'ADMIN' }, project: own.project, endpoint: own.url },
+    env: { ADMIN: own.adminKey },
+    first: { value: own.makeUserKey('from before').value },
+    templates: { OPENAI_API_KEY: '{value}' },
+    login: async ({ OPENAI_API_KEY: key }) => (await fetch(`${own.url}/models`, { headers: { authorization: `Bearer ${key}` } })).ok,
+    // Accounts that have lost their keys count, too: nothing of ours is left lying about.
+    live: async () => Math.max(own.live().length, own.accounts().length),
+    close: () => own.stop(),
+  }
+})
 
 test.each([
   ['of a service account that stays', { serviceAccount: app.id }],
