@@ -11,7 +11,11 @@ export interface IssuedKey {
   usedAt: number | null
 }
 export const issuers = new Map<string, Map<string, IssuedKey>>()
-export const issuerOf = (id: string) => issuers.get(id) ?? issuers.set(id, new Map()).get(id)!
+export function issuerOf(id: string): Map<string, IssuedKey> {
+  const keys = issuers.get(id) ?? new Map<string, IssuedKey>()
+  issuers.set(id, keys)
+  return keys
+}
 
 /** Makes a key, as the issuer or somebody else does. */
 export function issue(issuer: string, name: string | null): IssuedKey {

@@ -8,7 +8,11 @@ export const options = z.strictObject({ id: z.string() })
 
 /** A store in this process, for tests of everything else. */
 export default function memoryStore({ id }: z.infer<typeof options>): Store {
-  const held = () => memory.get(id) ?? memory.set(id, new Map()).get(id)!
+  const held = () => {
+    const values = memory.get(id) ?? new Map<string, string>()
+    memory.set(id, values)
+    return values
+  }
   return {
     check: async () => [],
     look: async (_: Call, names) =>

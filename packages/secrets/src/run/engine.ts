@@ -7,10 +7,11 @@ import { sendNotices } from './notices.ts'
 import { type Outcome, PartFailure } from './outcome.ts'
 import { perform } from './perform.ts'
 import { isOver, numberOf, type Run, type StepName } from './run.ts'
-import { lease, putStep, readNow, release, selectRun, updateRun } from './run-rows.ts'
+import { lease, putStep, readNow, release, selectRun, takeWish, updateRun } from './run-rows.ts'
 import type { SealedValues } from './sealed-values.ts'
 import { settle } from './settle.ts'
 import { attemptOf, defaultCallMs, partFailure, type StepWorld } from './step-world.ts'
+import { isPastReturn } from './steps.ts'
 
 export interface EngineOptions {
   readonly state: SqlState
@@ -57,7 +58,7 @@ export class Engine {
     if (epoch === null) throw fail('ERR_RUN_LEASE', runId)
     let run: Run = { ...(await selectRun(state, runId)), epoch }
     while (!signal.aborted && (run.state === 'running' || (run.state === 'waiting' && (run.wakeAt ?? 0) <= (await this.now()))))
-      run = await this.#step(run, signal)
+      run = (await takeWish(state, state.schema, run)) ? await this.#turn(run) : await this.#step(run, signal)
     // After an error the lease ends by itself, as if the process had died: a call may still be on its way.
     await release(state, run)
     await this.sendNotices(signal)
@@ -82,6 +83,13 @@ export class Engine {
     })
     const { outcome, after } = await this.#try(begun, step, { secret, now, signal })
     return await this.#save(after, await this.now(), outcome, step)
+  }
+
+  /** Somebody wants it back. Where it is too late, it goes on. */
+  async #turn(run: Run): Promise<Run> {
+    if (run.direction === 'back' || isPastReturn(run.steps, run.position)) return run
+    const step = run.steps[run.position]
+    return await this.#save(run, await this.now(), { is: 'failed', sentence: 'somebody takes it back' }, step)
   }
 
   /** One try of a step. What it remembered in between is in the run that it gives back. */

@@ -3,7 +3,7 @@ import type { Parts } from '../secret/credential.ts'
 import type { OpenedSecret } from '../secret/opened-secret.ts'
 import type { Ground } from './beginning.ts'
 import { type Facts, isOver, type Run } from './run.ts'
-import { lease, release, selectRun, updateRun } from './run-rows.ts'
+import { lease, release, selectRun, updateRun, wishBack } from './run-rows.ts'
 import { defaultCallMs } from './step-world.ts'
 import { isPastReturn, stepsBack } from './steps.ts'
 
@@ -109,8 +109,16 @@ export async function resume(acting: Acting, runId: string, { remove = [], keep 
   })
 }
 
-/** Takes a run back to the credential from before. @throws `ERR_RUN_STATE` once the old one is being revoked */
+/**
+ * Takes a run back to the credential from before. One that a process works on goes back when the step at which it is has been done.
+ *
+ * @throws `ERR_RUN_STATE` once the old one is being revoked
+ */
 export async function rollBack(acting: Acting, runId: string): Promise<Run> {
+  const { state } = acting.ground
+  const found = await selectRun(state, runId)
+  if (!isOver(found) && !isPastReturn(found.steps, found.position) && (await wishBack(state, runId, acting.now)))
+    return await selectRun(state, runId)
   return await change(acting, runId, {
     to: 'rolled back',
     action: 'run.roll-back',

@@ -28,6 +28,7 @@ CREATE TABLE ${schema}.secret_run (
   ended_at timestamptz,
   wake_at timestamptz,
   sweep_at timestamptz,
+  wish text CHECK (wish = 'back'),
   epoch bigint NOT NULL,
   lease_until timestamptz,
   call_ms integer NOT NULL

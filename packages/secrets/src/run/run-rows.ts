@@ -188,3 +188,25 @@ export async function putStep(sql: Sql, schema: string, runId: string, record: S
     ],
   )
 }
+
+/**
+ * Asks whoever works on a run to take it back at the next step.
+ *
+ * @returns false where nobody works on it
+ */
+export async function wishBack({ query, schema }: SqlState, runId: string, now: number): Promise<boolean> {
+  const { count } = await query(
+    `UPDATE ${schema}.secret_run SET wish = 'back' WHERE id = $1::text AND direction = 'forward' AND lease_until >= ${fromMs('$2')}`,
+    [runId, String(now)],
+  )
+  return count === 1
+}
+
+/** Takes the wish: it is granted once, or cannot be. */
+export async function takeWish(sql: Sql, schema: string, { id, epoch }: Pick<Run, 'id' | 'epoch'>): Promise<boolean> {
+  const { count } = await sql.query(
+    `UPDATE ${schema}.secret_run SET wish = NULL WHERE id = $1::text AND epoch = $2::text::bigint AND wish IS NOT NULL`,
+    [id, String(epoch)],
+  )
+  return count === 1
+}
