@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, afterEach, expect, test } from 'vitest'
+import { storeConformance } from '../../../../test/conformance/secrets/store.ts'
 import { startFly } from '../../../../test/doubles/fly.ts'
 import type { Call } from '../secret/call.ts'
 import { worldOf } from '../secret/opened-secret.ts'
@@ -8,9 +9,11 @@ import fly, { options } from './fly.ts'
 const double = await startFly()
 const { token } = double.createApp('shop')
 const env = { FLY_TOKEN: `FLY_TOKEN_${token}`, TOKEN: token, KIND: `FlyV1 ${token}`, WRONG: 'fm2_wrong-token' }
-const world = worldOf(env, Date.now)
-const storeOf = (more: object = {}) =>
-  fly(options.parse({ app: 'shop', token: { env: 'TOKEN' }, endpoint: double.api, pauseMs: 1, ...more }), world)
+const storeOf = (more: object = {}, extra: Record<string, string> = {}) =>
+  fly(
+    options.parse({ app: 'shop', token: { env: 'TOKEN' }, endpoint: double.api, pauseMs: 1, ...more }),
+    worldOf({ ...env, ...extra }, Date.now),
+  )
 const call = (signal = new AbortController().signal): Call => ({ secret: 'jwt', attempt: randomUUID(), signal })
 const failure = (work: Promise<unknown>) =>
   work.then(
@@ -23,6 +26,20 @@ afterEach(() => {
   double.limited = false
 })
 afterAll(() => double.stop())
+
+storeConformance('fly', async () => {
+  const own = double.createApp('conforming')
+  const read = async () => Object.fromEntries(Object.entries(double.secretsOf('conforming')).filter(([name]) => name !== 'OTHER'))
+  await storeOf({ app: 'conforming', token: { env: 'OWN' } }, { OWN: own.token }).write(call(), { OTHER: 'stays' })
+  return {
+    config: { store: 'fly', app: 'conforming', token: { env: 'OWN' }, endpoint: double.api, pauseMs: 1, probe: true },
+    env: { OWN: own.token },
+    names: ['KEY', 'PREVIOUS_KEY'],
+    read,
+    others: async () => double.secretsOf('conforming').OTHER,
+    close: async () => {},
+  }
+})
 
 test('all names change as one version, whose number a target waits for; null deletes', async () => {
   await storeOf().write(call(), { OLD: 'x' })

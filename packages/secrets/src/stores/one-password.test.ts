@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, afterEach, expect, test } from 'vitest'
+import { storeConformance } from '../../../../test/conformance/secrets/store.ts'
 import { startOnePassword } from '../../../../test/doubles/one-password.ts'
 import type { Call } from '../secret/call.ts'
 import { worldOf } from '../secret/opened-secret.ts'
@@ -14,6 +15,23 @@ let items = 0
 
 afterEach(() => double.faults.clear())
 afterAll(() => double.stop())
+
+storeConformance('one-password', async () => {
+  const item = double.createItem(vault, 'conforming', [
+    { label: 'username', value: 'app' },
+    { label: 'credential', type: 'CONCEALED' },
+    { label: 'previous', type: 'CONCEALED' },
+  ])
+  const fields = () => double.item(item.id).fields.map(({ label, value = '' }) => [label, value] as const)
+  return {
+    config: { store: 'one-password', endpoint: double.origin, token: { env: 'TOKEN' }, vault: 'Production', item: 'conforming' },
+    env: { TOKEN: double.token },
+    names: ['credential', 'previous'],
+    read: async () => Object.fromEntries(fields().filter(([label, value]) => label !== 'username' && value !== '')),
+    others: async () => fields()[0],
+    close: async () => {},
+  }
+})
 
 /** An item, and a store before it. */
 function made(more: object = {}) {
