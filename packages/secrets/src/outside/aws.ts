@@ -1,4 +1,4 @@
-import { fail } from '@keyturn/core'
+import { fail, isKeyturnError } from '@keyturn/core'
 import { z } from 'zod'
 import type { Call, World } from '../secret/call.ts'
 import { httpUrl, secretRef } from '../secret/options.ts'
@@ -105,8 +105,8 @@ const unreachable = /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH
 
 /** What a call that failed means. An error of ours is passed on. */
 function awsFailure(where: string, error: unknown, signal: AbortSignal): unknown {
+  if (isKeyturnError(error)) return error
   const { name, code, $metadata } = asAwsError(error)
-  if (typeof code === 'string' && code.startsWith('ERR_')) return error
   const status = $metadata?.httpStatusCode
   if (status === undefined) {
     if (typeof code === 'string' && unreachable.test(code)) return outside('busy', where, `it cannot be reached (${code})`)
