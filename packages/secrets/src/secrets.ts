@@ -5,7 +5,7 @@ import { type PgPool, pgState } from '@keyturn/core/databases/postgres'
 import { begin, currentOf, type Ground, looking } from './run/beginning.ts'
 import { type Around, Engine } from './run/engine.ts'
 import { type Answers, cancel, provide, resume, revokeNow, rollBack } from './run/interventions.ts'
-import { secretMigrations } from './run/migrations.ts'
+import { assertMade, secretMigrations } from './run/migrations.ts'
 import { isOver, type Run, type StepRecord } from './run/run.ts'
 import { selectRun, selectRuns, selectSteps } from './run/run-rows.ts'
 import { SealedValues } from './run/sealed-values.ts'
@@ -14,6 +14,7 @@ import { type Drift, driftOf } from './secret/drift.ts'
 import { type SecretStatus, statusOf } from './secret/inventory.ts'
 import { type OpenedSecret, openAlerts, openSecret, worldOf } from './secret/opened-secret.ts'
 import { assertSound, planOf, type SecretPlan } from './secret/plan.ts'
+import { runbookOf } from './secret/runbook.ts'
 import { render } from './secret/template.ts'
 
 /** What secrets are opened with: the database that `open` of core was given. */
@@ -22,6 +23,8 @@ export type SecretsOptions = ({ readonly pool: PgPool } | { readonly pglite: Par
   readonly env?: { readonly [name: string]: string | undefined }
   /** Who is named in the audit log; `library` unless given. */
   readonly actor?: string
+  /** Makes no tables: for looking. */
+  readonly readOnly?: boolean
   /** Added to the clock, in milliseconds: for tests, which let days pass. */
   readonly ahead?: () => number
   /** Stands between a run and every call to a part: for tests, which let a process die there. */
@@ -40,7 +43,7 @@ export interface SettleOptions {
 /**
  * The credentials of a configuration and their rotations. Makes its tables where they are missing.
  *
- * @throws `ERR_CONFIG` with the place, `ERR_UNKNOWN_DRIVER` with the names there are
+ * @throws `ERR_CONFIG` with the place, `ERR_UNKNOWN_DRIVER` with the names there are, `ERR_STATE_MISSING` where there are no tables to look at
  */
 export async function openSecrets(keyturn: Keyturn, options: SecretsOptions): Promise<Secrets> {
   const { config } = keyturn
@@ -51,7 +54,7 @@ export async function openSecrets(keyturn: Keyturn, options: SecretsOptions): Pr
   const secrets = new Map<string, OpenedSecret>()
   for (const [name, given] of Object.entries(config.secrets ?? {})) secrets.set(name, await openSecret(name, given, world))
   const alerts = await openAlerts(config.alerts ?? [], world)
-  await migrate(state, secretMigrations)
+  await (options.readOnly ? assertMade(state) : migrate(state, secretMigrations))
   return new Secrets({ state, values, world, alerts }, secrets, { ...options, ahead })
 }
 
@@ -189,6 +192,18 @@ export class Secrets {
     for (const { name, store, templates } of secret.stores)
       versions[name] = (await store.write(call, render(templates, { current, previous: null, next: null }))).version
     for (const { part } of secret.targets) await part.deploy({ ...call, signal: AbortSignal.timeout(part.callMs ?? 600_000) }, versions)
+  }
+
+  /** A runbook in Markdown, for all secrets unless some are named. Holds no values. @throws `ERR_UNKNOWN_NAME` */
+  async runbook(only?: readonly string[]): Promise<string> {
+    const named = only?.map((name) => this.#secret(name).name)
+    const entries = (await this.list())
+      .filter(({ name }) => named?.includes(name) ?? true)
+      .map(async (status) => ({ secret: this.#secret(status.name), status, current: await currentOf(this.#ground, status.name) }))
+    return await runbookOf(await Promise.all(entries), {
+      alerts: this.#ground.alerts.map(({ config }) => config),
+      now: await this.#engine.now(),
+    })
   }
 
   /** Begins what is due by itself. @returns the runs begun */

@@ -51,7 +51,7 @@ export async function begin(
     steps: stepsForward(secret, { hasOld: old !== null }),
     position: 0,
     attempt: randomUUID(),
-    facts: { oldId: old?.id ?? null, ...(leaked ? { hurried: true } : {}) },
+    facts: { oldId: old?.id ?? null, ...(leaked ? { hurried: true, leaked: true } : {}) },
     oldValue: old?.valueId ?? null,
     newValue: null,
     note: null,

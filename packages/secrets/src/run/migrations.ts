@@ -1,4 +1,4 @@
-import type { Migrations } from '@keyturn/core'
+import { fail, type Migrations, type SqlState } from '@keyturn/core'
 
 /** What secrets keep beside the state of core. Values stand in `sealed` only, which is core's; here are their ids. */
 const tables = (schema: string) => `
@@ -67,4 +67,10 @@ CREATE TABLE ${schema}.secret_trouble (
 export const secretMigrations: Migrations = {
   package: 'secrets',
   migrations: [{ number: 1, sql: (schema) => `${tables(schema)}\n` }],
+}
+
+/** @throws `ERR_STATE_MISSING` where nobody has made these tables yet */
+export async function assertMade({ query, schema }: Pick<SqlState, 'query' | 'schema'>): Promise<void> {
+  const { rows } = await query('SELECT to_regclass($1::text) IS NOT NULL AS made', [`${schema}.secret_run`])
+  if (rows[0]?.made !== true) throw fail('ERR_STATE_MISSING', schema.replaceAll('"', ''))
 }

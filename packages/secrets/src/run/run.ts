@@ -76,6 +76,8 @@ export interface Facts {
   readonly reason?: string
   /** The grace was ended by a person. */
   readonly hurried?: boolean
+  /** It was begun because the secret may be known to others. */
+  readonly leaked?: boolean
 }
 
 /** One rotation of one secret. */

@@ -14,6 +14,8 @@ export interface SecretStatus {
   readonly stores: readonly string[]
   readonly targets: readonly string[]
   readonly gates: readonly string[]
+  /** Whether an old credential goes on working until it is revoked: false where it is replaced, or nobody issues it. */
+  readonly revokes: boolean
   readonly every: string | null
   readonly automatic: boolean
   readonly risk: 'critical' | 'high' | 'medium' | 'low'
@@ -54,6 +56,7 @@ export async function statusOf(state: SqlState, secret: OpenedSecret, now: numbe
     stores: secret.stores.map((store) => store.name),
     targets: secret.targets.map((target) => target.name),
     gates: secret.gates.map((gate) => gate.name),
+    revokes: secret.rotator.issuer !== false && secret.rotator.overlap,
     every: config.every ?? null,
     automatic: config.automatic ?? false,
     risk: config.risk ?? 'critical',

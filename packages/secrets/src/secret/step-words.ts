@@ -1,0 +1,35 @@
+/** What a step of a run does, in words: for runbooks, for those who watch a run. */
+const words: { readonly [step: string]: string } = {
+  prepare: 'note what the gates see and what the issuer lists, before anything changes',
+  task: 'wait for what a person makes',
+  propose: 'choose the new credential and seal it',
+  create: 'have the new credential made',
+  stage: 'put the new value where nobody reads it yet',
+  verify: 'log in with the new credential, on a connection of its own',
+  'write:announce': 'write the next value beside the one in use',
+  'deploy:announce': 'have every consumer know the next value before the first one uses it',
+  'gates:announce': 'see that consumers are healthy',
+  'write:promote': 'write the new value to the stores',
+  'deploy:promote': 'have every consumer take the new value',
+  'gates:promote': 'see that consumers are healthy with it',
+  grace: 'wait, while both credentials work',
+  unused: 'look whether anybody still uses the old credential',
+  'write:withdraw': 'take the old value out of the stores',
+  'deploy:withdraw': 'have every consumer forget the old value',
+  'gates:withdraw': 'see that consumers are healthy without it',
+  disable: 'disable the old credential, in a way that can be taken back',
+  soak: 'wait, while the old credential is disabled',
+  revoke: 'end the old credential; from here on there is no way back',
+  confirm: 'see that the old credential is refused',
+  sweep: 'look for credentials that were made and that nobody knows of',
+  reinstate: 'make the old credential work again',
+  'write:back': 'write the old value to the stores again',
+  'deploy:back': 'have every consumer take the old value again',
+  'gates:back': 'see that consumers are healthy with it',
+  unstage: 'take away what was put beside',
+  remove: 'end the new credential, which was given up',
+  'confirm-removed': 'see that the new credential is refused',
+}
+
+/** @param step - a step of a run or of a plan; one without words stands for itself */
+export const stepWords = (step: string): string => (Object.hasOwn(words, step) ? (words[step] ?? step) : step)
