@@ -115,8 +115,7 @@ export function gcpKeys(project: string, rules: GcpRules): GcpKeys {
       if (claims.aud !== AUDIENCE) return { refusal: 'Invalid JWT: Failed audience check.' }
       const now = Math.floor(Date.now() / 1000)
       const { iat = 0, exp = 0 } = claims
-      // Whoever makes a token on a slow machine is not early or late: the real one has ten minutes.
-      if (exp - iat > 3600 || iat > now + 600 || exp < now)
+      if (exp - iat > 3600 || iat > now + rules.skew || exp < now - rules.skew)
         return { refusal: 'Invalid JWT: Token must be a short-lived token (60 minutes) and in a reasonable timeframe.' }
       return claims.scope ? { email: key.email } : { refusal: 'Empty or missing scope not allowed.' }
     },

@@ -79,6 +79,13 @@ test('a token is given for what was really signed with the key, for Google, with
   await expect(wrong.authorize()).rejects.toThrow(/invalid_grant/)
 })
 
+test('an assertion of another hour is refused', async () => {
+  gcp.rules.skew = -7_200
+  expect(await works(gcp.keyFile)).toBe(false)
+  gcp.rules.skew = 600
+  expect(await works(gcp.keyFile)).toBe(true)
+})
+
 test('a new key is refused for some calls, and missing in some lists', async () => {
   Object.assign(gcp.rules.lag, { accept: 2, list: 1 })
   const { id, file } = await makeKey()

@@ -6,6 +6,8 @@ import { type GcpSecrets, gcpSecrets } from './gcp-secrets.ts'
 
 /** How late this cloud is, counted in calls; a test may change it at any time. */
 export interface GcpRules {
+  /** How far the clock of an assertion may be from ours, in seconds. A test whose clock jumps sets it to Infinity. */
+  skew: number
   lag: {
     /** Token requests with a key until it is accepted, and until one that was disabled or deleted is refused. */
     accept: number
@@ -35,7 +37,7 @@ export interface GcpDouble extends Double {
 /** Starts a double; the caller stops it. */
 export async function startGcp(): Promise<GcpDouble> {
   const project = 'double-project'
-  const rules: GcpRules = { lag: { accept: 0, refuse: 0, list: 0, pointer: 0, state: 0 } }
+  const rules: GcpRules = { skew: 600, lag: { accept: 0, refuse: 0, list: 0, pointer: 0, state: 0 } }
   const tokens = new Map<string, string>()
   const admin = `admin@${project}.iam.gserviceaccount.com`
   const keys = gcpKeys(project, rules)
