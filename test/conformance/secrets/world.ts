@@ -63,12 +63,16 @@ export class SecretsWorld {
    *
    * @param answer - what a person does when the run is paused or has a task; false leaves it
    */
-  async finish(runId: string, answer?: Answer): Promise<Run>
+  async finish(runId: string, answer?: Answer, until?: { readonly turns?: number }): Promise<Run>
   /** @returns null when the process died: nobody goes on */
   async finish(runId: string, answer: Answer, until: { readonly once: true }): Promise<Run | null>
-  async finish(runId: string, answer: Answer = async () => false, { once }: { readonly once?: true } = {}): Promise<Run | null> {
+  async finish(
+    runId: string,
+    answer: Answer = async () => false,
+    { once, turns: atMost = 500 }: { readonly once?: true; readonly turns?: number } = {},
+  ): Promise<Run | null> {
     let secrets = await this.start()
-    for (let turns = 0; turns < 500; turns++) {
+    for (let turns = 0; turns < atMost; turns++) {
       const run = await secrets.settle(runId, { waitMs: 0 }).catch(async (error: unknown) => {
         if (once && error instanceof Died) return 'died' as const
         if (!(error instanceof Died) && !(error instanceof Error && 'code' in error && error.code === 'ERR_RUN_LEASE')) throw error

@@ -8,7 +8,7 @@ import { type Outcome, PartFailure } from './outcome.ts'
 import { perform } from './perform.ts'
 import { isOver, numberOf, type Run, type StepName } from './run.ts'
 import { lease, putStep, readNow, release, selectRun, takeWish, updateRun } from './run-rows.ts'
-import type { SealedValues } from './sealed-values.ts'
+import type { Sealed, SealedValues } from './sealed-values.ts'
 import { settle } from './settle.ts'
 import { attemptOf, defaultCallMs, partFailure, type StepWorld } from './step-world.ts'
 import { isPastReturn } from './steps.ts'
@@ -27,6 +27,12 @@ export interface EngineOptions {
 
 /** A call to a part, and in which step. */
 export type Around = <T>(at: { readonly step: string; readonly secret: string }, work: () => Promise<T>) => Promise<T>
+
+/** A new credential that is not kept yet, and the one in whose place it is kept: what was proposed or given, before the issuer had it. */
+interface Sealing {
+  readonly sealed: Sealed
+  readonly replaced: string | null
+}
 
 /** A lease is this much longer than the call that it is for. */
 const marginMs = 10_000
@@ -81,8 +87,8 @@ export class Engine {
       await updateRun(sql, state.schema, begun)
       await putStep(sql, state.schema, run.id, recordOf(begun, step, { state: 'begun', endedAt: null }))
     })
-    const { outcome, after } = await this.#try(begun, step, { secret, now, signal })
-    return await this.#save(after, await this.now(), outcome, step)
+    const { outcome, after, sealing } = await this.#try(begun, step, { secret, now, signal })
+    return await this.#save(after, await this.now(), outcome, step, sealing)
   }
 
   /** Somebody wants it back. Where it is too late, it goes on. */
@@ -115,16 +121,16 @@ export class Engine {
       // Before any other call: what was made is known to nobody else.
       if (outcome.is === 'done' && outcome.credential !== undefined) {
         const sealed = await values.seal(outcome.credential)
-        return { outcome, after: { ...after, newValue: sealed.id, sealed } as Run }
+        return { outcome, after: { ...after, newValue: sealed.id }, sealing: { sealed, replaced: after.newValue } }
       }
-      return { outcome, after }
+      return { outcome, after, sealing: null }
     } catch (error) {
       if (!(error instanceof PartFailure)) throw error
       const outcome: Outcome =
         error.kind === 'refused'
           ? { is: 'failed', sentence: error.message }
           : { is: 'again', sentence: error.message, ...(error.afterMs === undefined ? {} : { afterMs: error.afterMs }) }
-      return { outcome, after }
+      return { outcome, after, sealing: null }
     }
   }
 
@@ -153,19 +159,16 @@ export class Engine {
     return id === null ? null : await this.#options.values.open(id)
   }
 
-  async #save(
-    run: Run & { sealed?: { id: string; text: string } },
-    now: number,
-    outcome: Outcome,
-    step: StepName | undefined,
-  ): Promise<Run> {
+  async #save(run: Run, now: number, outcome: Outcome, step: StepName | undefined, sealing: Sealing | null = null): Promise<Run> {
     const { state, values, alerts } = this.#options
-    const { sealed, ...before } = run
     const { schema } = state
-    const after = settle(before, { now, outcome, step, secret: this.#options.secret(run.secret) })
+    const after = settle(run, { now, outcome, step, secret: this.#options.secret(run.secret) })
     await state.transaction(async (sql: Sql) => {
       await updateRun(sql, schema, after.run)
-      if (sealed !== undefined) await values.keep(sql, sealed)
+      if (sealing !== null) {
+        await values.erase(sql, sealing.replaced)
+        await values.keep(sql, sealing.sealed)
+      }
       if (after.record !== null) await putStep(sql, schema, run.id, after.record)
       await after.apply(sql, { schema, values, alerts, now })
       await appendEvent(sql, schema, after.event)
