@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { fail } from '@keyturn/core'
 import type { Call, World } from '../../packages/secrets/src/secret/call.ts'
 
 /** A call of a part, each with an attempt of its own unless one is given. */
@@ -11,7 +12,7 @@ export function worldOf(values: { readonly [name: string]: string }, now: () => 
   const read = async (ref: { env: string } | { file: string }) => {
     const name = 'env' in ref ? ref.env : ref.file
     const value = values[name]
-    if (value === undefined) throw new Error(`the test has no value for ${name}`)
+    if (value === undefined) throw fail('ERR_ENV_MISSING', name, 'the test')
     return value
   }
   return { read: read as World['read'], now }
