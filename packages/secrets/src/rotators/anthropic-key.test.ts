@@ -1,4 +1,5 @@
 import { afterAll, beforeEach, expect, test } from 'vitest'
+import { rotatorConformance } from '../../../../test/conformance/secrets/rotator.ts'
 import { startAnthropic } from '../../../../test/doubles/anthropic.ts'
 import { callOf, worldOf } from '../../../../test/harness/parts.ts'
 import { kindOf } from '../outside/failure.ts'
@@ -18,13 +19,28 @@ beforeEach(() => {
 })
 afterAll(() => anthropic.stop())
 
+rotatorConformance('anthropic-key', async () => {
+  const own = await startAnthropic()
+  const headers = (key: string) => ({ 'x-api-key': key, 'anthropic-version': '2023-06-01' })
+  return {
+    config: { rotator: 'anthropic-key', admin: { env: 'ADMIN' }, endpoint: own.origin },
+    env: { ADMIN: own.adminKey },
+    first: { value: own.makeKey('from before').value },
+    templates: { ANTHROPIC_API_KEY: '{value}' },
+    login: async ({ ANTHROPIC_API_KEY: key = '' }) => (await fetch(`${own.origin}/v1/models`, { headers: headers(key) })).ok,
+    live: async () => own.live().length,
+    person: async ({ attempt }) => ({ value: own.makeKey(`keyturn-${attempt}`).value }),
+    close: () => own.stop(),
+  }
+})
+
 test('a person makes the key, the rest is done by the API: found by its hint, switched off and on, archived.', async () => {
   const [rotator, call] = [open(), callOf()]
   expect(await rotator.check(call, first)).toEqual([])
   const task = await rotator.task!(call, first)
   expect(task.instructions).toContain(`keyturn-${call.attempt}`)
   const { id, value } = anthropic.makeKey(`keyturn-${call.attempt}`)
-  expect(value).toMatch(new RegExp(task.paste[0]!.pattern!))
+  expect(value).toMatch(new RegExp(`^(?:${task.paste[0]!.pattern})$`, 'u'))
   for (const _ of [1, 2]) expect(await rotator.create(call, pasted(` ${value}\n`), first)).toEqual({ id, parts: { value } })
   const made = { id, parts: { value } }
   expect(await rotator.verify(call, made)).toMatchObject({ works: true })

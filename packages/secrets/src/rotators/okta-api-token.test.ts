@@ -1,4 +1,5 @@
 import { afterAll, beforeEach, expect, test } from 'vitest'
+import { rotatorConformance } from '../../../../test/conformance/secrets/rotator.ts'
 import { startOkta } from '../../../../test/doubles/okta.ts'
 import { callOf, worldOf } from '../../../../test/harness/parts.ts'
 import { kindOf } from '../outside/failure.ts'
@@ -15,13 +16,29 @@ const pasted = (value: string) => ({ id: null, parts: { value } })
 beforeEach(() => okta.faults.clear())
 afterAll(() => okta.stop())
 
+rotatorConformance('okta-api-token', async () => {
+  const own = await startOkta()
+  return {
+    config: { rotator: 'okta-api-token', admin: { env: 'ADMIN' }, org: own.origin },
+    env: { ADMIN: own.adminToken },
+    first: { value: own.makeToken('from before').value },
+    templates: { OKTA_API_TOKEN: '{value}' },
+    login: async ({ OKTA_API_TOKEN: token }) =>
+      (await fetch(`${own.origin}/api/v1/users/me`, { headers: { authorization: `SSWS ${token}` } })).ok,
+    // The administrator's is another use.
+    live: async () => own.tokens().length - 1,
+    person: async ({ attempt }) => ({ value: own.makeToken(`keyturn-${attempt}`).value }),
+    close: () => own.stop(),
+  }
+})
+
 test('a person makes the token, it is found by its name, and ended by its id.', async () => {
   const [rotator, call] = [open({ login: 'robot@example.com' }), callOf()]
   expect(await rotator.check(call, first)).toEqual([])
   const task = await rotator.task!(call, first)
   expect(task.instructions).toMatch(/robot@example\.com[\s\S]*keyturn-/)
   const { id, value } = okta.makeToken(`keyturn-${call.attempt}`)
-  expect(value).toMatch(new RegExp(task.paste[0]!.pattern!))
+  expect(value).toMatch(new RegExp(`^(?:${task.paste[0]!.pattern})$`, 'u'))
   for (const _ of [1, 2]) expect(await rotator.create(call, pasted(` ${value}\n`), first)).toEqual({ id, parts: { value } })
   expect(await rotator.verify(call, { id, parts: { value } })).toMatchObject({ works: true })
   for (const _ of [1, 2]) await rotator.revoke(call, { id, parts: {} }, first)
