@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { Client } from 'pg'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { rotatorConformance } from '../../../../test/conformance/secrets/rotator.ts'
 import { count } from '../../../../test/harness/counts.ts'
 import { callOf, knock, worldOf } from '../../../../test/harness/parts.ts'
 import { useDatabase } from '../../../../test/harness/postgres.ts'
@@ -37,6 +38,30 @@ beforeAll(async () => {
 })
 beforeEach(() => database.pool.query(`ALTER ROLE ${quotedRole} LOGIN PASSWORD 'as it was' VALID UNTIL 'infinity'`))
 afterAll(() => database.pool.query(`DROP ROLE ${quotedRole}, ${modest}`))
+
+rotatorConformance('postgres-role', async () => {
+  // A name as short as no secret is: the suite looks for what is longer.
+  const only = `c${suffix.slice(2)}`
+  await database.pool.query(`CREATE ROLE ${only} LOGIN PASSWORD 'from before'`)
+  const { host, pathname } = new URL(database.url)
+  return {
+    config: { rotator: 'postgres-role', admin: { env: 'ADMIN' }, role: only },
+    env: { ADMIN: database.url },
+    first: { user: only, password: 'from before' },
+    templates: { DSN: `postgres://{user}:{password}@${host}${pathname}` },
+    login: async ({ DSN }) => {
+      const client = new Client({ connectionString: DSN })
+      client.on('error', () => {})
+      return client.connect().then(
+        () => client.end().then(() => true),
+        () => false,
+      )
+    },
+    live: async () =>
+      (await database.pool.query('SELECT count(rolpassword)::int AS live FROM pg_authid WHERE rolname = $1', [only])).rows[0].live,
+    close: async () => void (await database.pool.query(`DROP ROLE ${only}`)),
+  }
+})
 
 test.each([
   ['an administrator who may read what is kept', () => open()],

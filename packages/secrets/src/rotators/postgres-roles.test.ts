@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
 import { Client } from 'pg'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { rotatorConformance } from '../../../../test/conformance/secrets/rotator.ts'
 import { count } from '../../../../test/harness/counts.ts'
 import { callOf, knock, worldOf } from '../../../../test/harness/parts.ts'
 import { useDatabase } from '../../../../test/harness/postgres.ts'
@@ -44,6 +45,32 @@ beforeEach(async () => {
 })
 afterAll(async () => {
   await database.pool.query(`DROP ROLE IF EXISTS ${a}, ${b}, ${outsider}, ${owner}`)
+})
+
+rotatorConformance('postgres-roles', async () => {
+  // Names as short as no secret is: the suite looks for what is longer.
+  const [one, two] = [`a${suffix.slice(2)}`, `b${suffix.slice(2)}`]
+  await database.pool.query(`CREATE ROLE ${one} LOGIN PASSWORD 'from before' IN ROLE ${owner}; CREATE ROLE ${two} IN ROLE ${owner}`)
+  const { host, pathname } = new URL(database.url)
+  return {
+    config: { rotator: 'postgres-roles', admin: { env: 'ADMIN' }, roles: [one, two] },
+    env: { ADMIN: database.url },
+    first: { user: one, password: 'from before' },
+    templates: { DSN: `postgres://{user}:{password}@${host}${pathname}` },
+    login: async ({ DSN }) => {
+      const client = new Client({ connectionString: DSN })
+      client.on('error', () => {})
+      return client.connect().then(
+        () => client.end().then(() => true),
+        () => false,
+      )
+    },
+    live: async () => {
+      const text = 'SELECT count(*)::int AS live FROM pg_authid WHERE rolname = ANY ($1) AND (rolcanlogin OR rolpassword IS NOT NULL)'
+      return (await database.pool.query(text, [[one, two]])).rows[0].live
+    },
+    close: async () => void (await database.pool.query(`DROP ROLE ${one}, ${two}`)),
+  }
 })
 
 test('the idle role gets the password, and the server only ever its verifier.', async () => {

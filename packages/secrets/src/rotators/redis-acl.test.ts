@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { rotatorConformance } from '../../../../test/conformance/secrets/rotator.ts'
 import { count } from '../../../../test/harness/counts.ts'
 import { callOf, knock, worldOf } from '../../../../test/harness/parts.ts'
 import { startProxy } from '../../../../test/harness/proxy.ts'
@@ -21,6 +22,7 @@ describe.skipIf(!canStartRedis)('redis-acl', () => {
   beforeAll(async () => {
     servers = [await startRedis(), await startRedis()]
     clients = servers.map(({ url }) => new Redis(url))
+    for (const client of clients) await client.acl('SETUSER', 'admin', 'on', '>root', '~*', '&*', '+@all')
   })
   afterAll(async () => {
     for (const client of clients) client.disconnect()
@@ -68,6 +70,26 @@ describe.skipIf(!canStartRedis)('redis-acl', () => {
     return rotator.create(callOf(), proposed, first)
   }
 
+  rotatorConformance('redis-acl', async () => {
+    for (const client of clients) await client.acl('SETUSER', 'shop', 'on', '>from before', '~*', '+@all')
+    return {
+      config: { rotator: 'redis-acl', nodes: [{ env: 'ONE' }, { env: 'TWO' }], user: 'shop' },
+      env: { ONE: addressOf(0), TWO: addressOf(1) },
+      first: { user: 'shop', password: 'from before' },
+      templates: { REDIS_USER: '{user}', REDIS_PASSWORD: '{password}' },
+      login: async ({ REDIS_USER: user = '', REDIS_PASSWORD: password = '' }) => {
+        for (const index of [0, 1]) {
+          const client = await logIn({ id: null, parts: { user, password } }, index).catch(() => null)
+          if (client === null) return false
+          client.disconnect()
+        }
+        return true
+      },
+      live: async () => Math.max(...(await Promise.all([0, 1].map(async (index) => ((await hashesOf(index, 'shop')) as []).length)))),
+      close: async () => {},
+    }
+  })
+
   test('old and new both work on every node until the old one is revoked, and every call may be made again.', async () => {
     const [rotator, call] = [open(), callOf()]
     expect(await rotator.adopt!(call, { password: 'as it was' })).toEqual(first)
@@ -83,7 +105,7 @@ describe.skipIf(!canStartRedis)('redis-acl', () => {
   })
 
   test('a client that logs in without pause is never refused.', async () => {
-    const rotator = open({ endSessions: true })
+    const rotator = open()
     let current = first
     const client = knock(async () => (await logIn(current)).disconnect())
     for (let rotation = 0; rotation < count(3, 50); rotation++) {

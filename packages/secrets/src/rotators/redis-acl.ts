@@ -19,7 +19,7 @@ export const options = z.strictObject({
     .string()
     .regex(/^[^\s\0]{1,256}$/, { error: 'expected the name of a user' })
     .default('default'),
-  /** Whether connections of the user are ended when the old password is revoked: they outlive it. Those with the new one connect again. */
+  /** Whether connections of the user are ended when the old password is revoked: they outlive it. Redis cannot tell those with the new one, which connect again. */
   endSessions: z.boolean().default(false),
 })
 
