@@ -1,0 +1,184 @@
+import { env } from '@keyturn/core'
+import { defineSecrets, type SecretConfig } from '@keyturn/secrets'
+
+type StoreConfig = NonNullable<SecretConfig['stores']>[number]
+type TargetConfig = NonNullable<SecretConfig['targets']>[number]
+type GateConfig = NonNullable<SecretConfig['gates']>[number]
+
+/** Where CloudForge runs, and how patient it is: what differs between production and a test of it. */
+export interface Places {
+  /** The address of the API, as its clients have it. */
+  readonly api: string
+  /** The server of Postgres and the database, without a login: `db.internal:5432/cloudforge`. */
+  readonly postgres: string
+  readonly postgresRoles: readonly [string, string]
+  /** The server of Redis, without a login. */
+  readonly redis: string
+  /** The Connect server of 1Password. */
+  readonly connect: string
+  readonly fly?: { readonly endpoint: string; readonly pauseMs: number }
+  readonly anthropic?: string
+  readonly openai: { readonly project: string; readonly endpoint?: string }
+  readonly okta: string
+  readonly entra: { readonly tenant: string; readonly clientId: string; readonly adminId: string; readonly scope?: string } & {
+    readonly login?: string
+    readonly graph?: string
+    readonly api?: string
+  }
+  readonly aws: { readonly region: string; readonly user: string; readonly endpoint?: string; readonly stsEndpoint?: string }
+  /** Where the log is read: a file, or a program that prints it. */
+  readonly log: { readonly file: string } | { readonly command: readonly string[] }
+  /** How long the log is watched after a deployment, in milliseconds. */
+  readonly watchMs: number
+  /** How long an old credential goes on working; for tokens, how long they live at most. */
+  readonly grace: { readonly tokens: string; readonly others: string }
+}
+
+const defined = <T extends object>(options: T): T =>
+  Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T
+
+/** Every credential of CloudForge: who answers for it, where it stands, how often it changes, and what shows that it works. */
+export function inventory(places: Places) {
+  const { api, grace, entra, aws } = places
+  /** The source of truth: one item for each secret in the vault `cloudforge`. */
+  const vault = (item: string, values: StoreConfig['values']): StoreConfig => {
+    return { store: 'one-password', endpoint: places.connect, token: env('OP_CONNECT_TOKEN'), vault: 'cloudforge', item, values }
+  }
+  const app = { app: 'cloudforge', token: env('FLY_API_TOKEN'), ...places.fly }
+  /** What the machines boot with. */
+  const variables = (values: StoreConfig['values']): StoreConfig => ({ store: 'fly', ...app, probe: true, values })
+  const machines: TargetConfig = { target: 'fly', ...app }
+  const works = (component?: string): GateConfig[] => [
+    ...(component === undefined ? [] : [{ gate: 'health', url: `${api}/health`, path: `.components.${component}`, settleMs: 60_000 }]),
+    { gate: 'smoke', url: `${api}/v1/projects`, basic: { user: env('SMOKE_CLIENT'), password: env('SMOKE_SECRET') }, settleMs: 60_000 },
+    { gate: 'log-errors', ...places.log, pattern: '"event":"authentication-failed"', windowMs: places.watchMs },
+  ]
+  const quarterly = { every: '90d', window: '02:00-05:00', jitter: '2h' } as const
+  const secret = (config: Omit<SecretConfig, 'targets' | 'runbook'> & { readonly anchor: string }): SecretConfig => {
+    const { anchor, ...rest } = config
+    return { grace: grace.others, targets: [machines], runbook: `${runbook}#${anchor}`, ...rest }
+  }
+
+  return defineSecrets({
+    'jwt-signing-key': secret({
+      owner: 'platform',
+      anchor: 'jwt-signing-key',
+      rotator: { rotator: 'jwt-secret', algorithm: 'HS256' },
+      ...quarterly,
+      automatic: true,
+      grace: grace.tokens,
+      first: { value: env('JWT_SECRET') },
+      stores: [
+        vault('jwt-signing-key', { credential: '{value}' }),
+        variables({ JWT_SECRET: '{value}', JWT_NEXT: '{next.value}', JWT_PREVIOUS_SIGNING_KEY: '{previous.value}' }),
+      ],
+      gates: works(),
+    }),
+    postgres: secret({
+      owner: 'platform',
+      anchor: 'postgres',
+      rotator: {
+        rotator: 'postgres-roles',
+        admin: env('POSTGRES_ADMIN_URL'),
+        roles: places.postgresRoles,
+        address: `postgres://${places.postgres}`,
+        endSessions: true,
+      },
+      ...quarterly,
+      automatic: true,
+      first: { user: env('POSTGRES_USER'), password: env('POSTGRES_PASSWORD') },
+      stores: [
+        vault('postgres', { username: '{user}', password: '{password}' }),
+        variables({ DATABASE_URL: `postgres://{user}:{password}@${places.postgres}` }),
+      ],
+      gates: [{ gate: 'logins', url: `postgres://{user}:{password}@${places.postgres}` }, ...works('postgres')],
+    }),
+    redis: secret({
+      owner: 'platform',
+      anchor: 'redis',
+      rotator: { rotator: 'redis-acl', nodes: [env('REDIS_ADMIN_URL')], user: 'cloudforge', endSessions: true },
+      ...quarterly,
+      automatic: true,
+      first: { user: env('REDIS_USER'), password: env('REDIS_PASSWORD') },
+      stores: [
+        vault('redis', { username: '{user}', password: '{password}' }),
+        variables({ REDIS_URL: `redis://{user}:{password}@${places.redis}` }),
+      ],
+      gates: [{ gate: 'logins', url: `redis://{user}:{password}@${places.redis}` }, ...works('redis')],
+    }),
+    anthropic: secret({
+      owner: 'intelligence',
+      anchor: 'anthropic',
+      rotator: defined({ rotator: 'anthropic-key', admin: env('ANTHROPIC_ADMIN_KEY'), endpoint: places.anthropic }),
+      every: '180d',
+      automatic: false,
+      risk: 'high',
+      first: { value: env('ANTHROPIC_API_KEY') },
+      stores: [vault('anthropic', { credential: '{value}' }), variables({ ANTHROPIC_API_KEY: '{value}' })],
+      gates: works('ai_provider'),
+    }),
+    openai: secret({
+      owner: 'intelligence',
+      anchor: 'openai',
+      rotator: { rotator: 'openai-key', admin: env('OPENAI_ADMIN_KEY'), ...places.openai },
+      every: '180d',
+      automatic: true,
+      risk: 'high',
+      first: { value: env('OPENAI_API_KEY') },
+      stores: [vault('openai', { credential: '{value}' }), variables({ OPENAI_API_KEY: '{value}' })],
+      gates: works('ai_provider'),
+    }),
+    okta: secret({
+      owner: 'security',
+      anchor: 'okta',
+      rotator: { rotator: 'okta-api-token', org: places.okta, admin: env('OKTA_ADMIN_TOKEN') },
+      every: '90d',
+      automatic: false,
+      first: { value: env('OKTA_API_TOKEN') },
+      stores: [vault('okta', { credential: '{value}' }), variables({ OKTA_API_TOKEN: '{value}' })],
+      gates: works('identity_provider'),
+    }),
+    entra: secret({
+      owner: 'security',
+      anchor: 'entra',
+      rotator: defined({
+        rotator: 'entra-client-secret',
+        tenant: entra.tenant,
+        clientId: entra.clientId,
+        admin: { clientId: entra.adminId, clientSecret: env('ENTRA_ADMIN_SECRET') },
+        scope: entra.scope,
+        login: entra.login,
+        graph: entra.graph,
+        api: entra.api,
+      }),
+      every: '365d',
+      automatic: true,
+      first: { clientSecret: env('ENTRA_CLIENT_SECRET') },
+      stores: [vault('entra', { credential: '{clientSecret}' }), variables({ ENTRA_CLIENT_SECRET: '{clientSecret}' })],
+      gates: works('identity_provider'),
+    }),
+    aws: secret({
+      owner: 'platform',
+      anchor: 'aws',
+      rotator: { rotator: 'aws-iam-access-key', ...aws },
+      every: '90d',
+      automatic: true,
+      first: { accessKeyId: env('APP_AWS_ACCESS_KEY_ID'), secretAccessKey: env('APP_AWS_SECRET_ACCESS_KEY') },
+      stores: [
+        vault('aws', { username: '{accessKeyId}', credential: '{secretAccessKey}' }),
+        variables({ AWS_ACCESS_KEY_ID: '{accessKeyId}', AWS_SECRET_ACCESS_KEY: '{secretAccessKey}' }),
+      ],
+      gates: works('aws'),
+    }),
+  })
+}
+
+/** Where this folder's RUNBOOK.md is published. */
+export const runbook = 'https://handbook.cloudforge.example/secrets'
+
+/** Which secrets are brought in line together: `keyturn secrets sync $(…)` takes names. */
+export const groups = {
+  postgres: ['postgres'],
+  integrations: ['jwt-signing-key', 'redis', 'okta', 'entra', 'aws'],
+  'threat-intelligence': ['anthropic', 'openai'],
+} as const

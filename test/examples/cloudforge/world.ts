@@ -1,0 +1,223 @@
+import { randomBytes } from 'node:crypto'
+import { appendFile, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { open } from '@keyturn/core'
+import { type Evidence, openSecrets, type Run, type SecretConfig, type Secrets, sealedSecrets } from '@keyturn/secrets'
+import { afterAll, beforeAll, expect } from 'vitest'
+import { inventory, type Places } from '../../../examples/cloudforge/inventory.ts'
+import { startMachine } from '../../../examples/cloudforge/src/machine.ts'
+import { type LocalProxy, startProxy } from '../../../examples/cloudforge/src/proxy.ts'
+import { useDatabase } from '../../harness/postgres.ts'
+import { type Providers, startProviders } from './providers.ts'
+import { type PreparedRedis, preparePostgres, prepareRedis, type Recorder, type Roles, startRecorder } from './servers.ts'
+
+type Inventory = { readonly [name: string]: SecretConfig }
+
+/** What a person does about a run; true when something was done. */
+type Person = (run: Run, secrets: Secrets) => Promise<boolean>
+
+type Steps = ReadonlyMap<string, Evidence>
+
+/** CloudForge with everything around it, for a test file: processes behind the proxy that boot with the secrets of Fly. */
+export function useCloudForge({ machines = 2 }: { readonly machines?: number } = {}) {
+  const database = useDatabase()
+  const smoke = randomBytes(24).toString('base64url')
+  const closing: (() => Promise<unknown>)[] = []
+  let [providers, proxy, redis, roles, recorder]: [Providers, LocalProxy, PreparedRedis, Roles, Recorder] = [] as never
+  let folder = ''
+  let onBoot = async () => {}
+  const logFile = () => join(folder, 'cloudforge.log')
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'keyturn-cloudforge-'))
+    closing.push(() => rm(folder, { recursive: true, force: true }))
+    await writeFile(logFile(), '')
+    ;[providers, proxy, redis] = await Promise.all([startProviders(), startProxy(), prepareRedis()])
+    roles = await preparePostgres(database.pool, database.url, smoke)
+    const { hostname, port } = new URL(database.url)
+    recorder = await startRecorder({ host: hostname, port: Number(port) })
+    closing.push(() => providers.close())
+    closing.push(() => proxy.close())
+    closing.push(() => redis.server.stop())
+    closing.push(() => recorder.close())
+    await setVariables(firstVariables())
+    for (let n = 0; n < machines; n++) await addMachine()
+  })
+  afterAll(async () => {
+    await roles?.drop(database.pool).catch(() => {})
+    for (const close of closing.reverse()) await close()
+  })
+
+  /** What the machines boot with before the first rotation, as an operator has set it. */
+  const firstVariables = () => ({
+    DATABASE_URL: `postgres://${roles.pair[0]}:${roles.password}@${roles.address}`,
+    REDIS_URL: `redis://cloudforge:${redis.password}@${redis.address}`,
+    JWT_SECRET: providers.jwtSecret,
+    ANTHROPIC_API_KEY: providers.anthropicKey,
+    OPENAI_API_KEY: providers.openaiKey,
+    OKTA_API_TOKEN: providers.oktaToken,
+    ENTRA_CLIENT_SECRET: providers.entra.app.secret,
+    AWS_ACCESS_KEY_ID: providers.accessKey.id,
+    AWS_SECRET_ACCESS_KEY: providers.accessKey.secret,
+  })
+  /** The part of the environment that is no secret. */
+  const settings = () => ({
+    ANTHROPIC_BASE_URL: providers.anthropic.origin,
+    OPENAI_BASE_URL: `${providers.gateway.url}/v1`,
+    OKTA_ORG_URL: providers.okta.origin,
+    ENTRA_TENANT_ID: providers.entra.tenant,
+    ENTRA_CLIENT_ID: providers.entra.app.appId,
+    ENTRA_LOGIN_URL: providers.entra.origin,
+    ENTRA_SCOPE: providers.entra.api.scope,
+    AWS_ENDPOINT_URL_STS: providers.aws.endpoint,
+  })
+  const addMachine = async () => {
+    const log = (text: string) => void appendFile(logFile(), text)
+    const boot = async (env: { readonly [name: string]: string }) => {
+      const started = await startMachine(env, { proxy, log })
+      await onBoot()
+      return started
+    }
+    const machine = await providers.fly.createMachine('cloudforge', { env: settings(), boot })
+    closing.push(() => machine.stop())
+  }
+  async function setVariables(values: object): Promise<void> {
+    const { status } = await fetch(`${providers.fly.api}/apps/cloudforge/secrets`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${providers.flyToken}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ values }),
+    })
+    expect(status).toBe(200)
+  }
+
+  const places = (): Places => ({
+    api: proxy.url,
+    postgres: roles.address,
+    postgresRoles: roles.pair,
+    redis: redis.address,
+    connect: providers.onePassword.origin,
+    fly: { endpoint: providers.fly.api, pauseMs: 1 },
+    anthropic: providers.anthropic.origin,
+    openai: { project: providers.openai.project, endpoint: providers.openai.url },
+    okta: providers.okta.origin,
+    entra: {
+      tenant: providers.entra.tenant,
+      clientId: providers.entra.app.appId,
+      adminId: providers.entra.admin.appId,
+      scope: providers.entra.api.scope,
+      login: providers.entra.origin,
+      graph: providers.entra.origin,
+      api: providers.entra.api.url,
+    },
+    aws: { region: 'eu-central-1', user: 'cloudforge-api', endpoint: providers.aws.endpoint, stsEndpoint: providers.aws.endpoint },
+    log: { file: logFile() },
+    watchMs: 1_000,
+    grace: { tokens: '24h', others: '1s' },
+  })
+  /** The variables of the operator's process. */
+  const operator = () => {
+    // What an administrator sends to Postgres is kept.
+    const admin = new URL(database.url)
+    admin.host = `127.0.0.1:${recorder.port}`
+    return {
+      KEYTURN_DATABASE_URL: database.url,
+      KEYTURN_ROOT_KEY: rootKey,
+      OP_CONNECT_TOKEN: providers.onePassword.token,
+      FLY_API_TOKEN: providers.flyToken,
+      SMOKE_CLIENT: 'smoke',
+      SMOKE_SECRET: smoke,
+      JWT_SECRET: providers.jwtSecret,
+      POSTGRES_ADMIN_URL: admin.href,
+      POSTGRES_USER: roles.pair[0],
+      POSTGRES_PASSWORD: roles.password,
+      REDIS_ADMIN_URL: redis.adminUrl,
+      REDIS_USER: 'cloudforge',
+      REDIS_PASSWORD: redis.password,
+      ANTHROPIC_ADMIN_KEY: providers.anthropic.adminKey,
+      ANTHROPIC_API_KEY: providers.anthropicKey,
+      OPENAI_ADMIN_KEY: providers.openai.adminKey,
+      OPENAI_API_KEY: providers.openaiKey,
+      OKTA_ADMIN_TOKEN: providers.okta.adminToken,
+      OKTA_API_TOKEN: providers.oktaToken,
+      ENTRA_ADMIN_SECRET: providers.entra.admin.secret,
+      ENTRA_CLIENT_SECRET: providers.entra.app.secret,
+      APP_AWS_ACCESS_KEY_ID: providers.aws.env.AWS_ACCESS_KEY_ID ?? '',
+      APP_AWS_SECRET_ACCESS_KEY: providers.aws.env.AWS_SECRET_ACCESS_KEY ?? '',
+    }
+  }
+  const configOf = (change: (secrets: Inventory) => Inventory = (secrets) => secrets) => ({
+    keyrings: { secrets: { root: { env: 'KEYTURN_ROOT_KEY' } } },
+    fields: sealedSecrets('secrets'),
+    secrets: change(inventory(places())),
+  })
+  /** What a process of the operator's opens. */
+  const start = async (change?: (secrets: Inventory) => Inventory, ahead: () => number = () => 0): Promise<Secrets> => {
+    const keyturn = await open(configOf(change), { pool: database.pool, env: operator(), warn: () => {} })
+    closing.push(() => keyturn.close())
+    return await openSecrets(keyturn, { pool: database.pool, env: operator(), actor: 'operator', ahead })
+  }
+  /** Works on a run until it is over or somebody must act, and nobody does. */
+  const finish = async (secrets: Secrets, runId: string, person: Person = async () => false): Promise<Run> => {
+    for (;;) {
+      const run = await secrets.settle(runId, { waitMs: 30_000 })
+      if (run.state === 'completed' || run.state === 'rolled-back' || run.state === 'cancelled' || !(await person(run, secrets))) return run
+    }
+  }
+  return {
+    database,
+    start,
+    finish,
+    configOf,
+    places,
+    operator,
+    setVariables,
+    firstVariables,
+    settings,
+    /** Awaited whenever a machine serves with what it has booted with: the next one is replaced after that. */
+    onBoot: (wait: () => Promise<void>) => {
+      onBoot = wait
+    },
+    /** Rotates a secret; each step has to be done. @returns the evidence by step */
+    rotate: async (secrets: Secrets, name: string, person?: Person): Promise<Steps> => {
+      const { id } = await secrets.rotate(name)
+      return await stepsOf(secrets, await finish(secrets, id, person))
+    },
+    /** What the machines would boot with now. */
+    variables: () => providers.fly.secretsOf('cloudforge'),
+    get providers() {
+      return providers
+    },
+    get url() {
+      return proxy.url
+    },
+    get roles() {
+      return roles
+    },
+    get redis() {
+      return redis
+    },
+    get recorder() {
+      return recorder
+    },
+    get smoke() {
+      return { authorization: `Basic ${Buffer.from(`smoke:${smoke}`).toString('base64')}` }
+    },
+    get logFile() {
+      return logFile()
+    },
+    get folder() {
+      return folder
+    },
+  }
+}
+
+/** What was seen in each step of a run that has to be completed. */
+async function stepsOf(secrets: Secrets, { id, state, note }: Run): Promise<Steps> {
+  const { steps } = await secrets.run(id)
+  const undone = steps.filter((step) => !['done', 'skipped'].includes(step.state)).map(({ step, problem }) => ({ step, problem }))
+  expect({ state, note, undone }).toEqual({ state: 'completed', note: null, undone: [] })
+  return new Map(steps.map(({ step, evidence }) => [step, evidence]))
+}
+
+const rootKey = 'c7'.repeat(32)
