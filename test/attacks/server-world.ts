@@ -3,12 +3,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { afterAll, beforeAll, expect } from 'vitest'
+import type { Config } from '../../packages/core/src/config/config.ts'
 import type { Keyturn } from '../../packages/core/src/keyturn.ts'
 import { open } from '../../packages/core/src/open.ts'
 import type { Role } from '../../packages/server/src/access.ts'
 import { keyturnServer } from '../../packages/server/src/index.ts'
 import { serverLog } from '../../packages/server/src/log.ts'
-import { config, environment, refill } from '../evidence/world.ts'
+import { environment, refill, config as usual } from '../evidence/world.ts'
 import { createDatabase, type TestDatabase } from '../harness/postgres.ts'
 import { type Answered, type Asked, askApp, passwordOf } from './server-people.ts'
 
@@ -38,8 +39,16 @@ export interface World {
 
 export const names: Record<Role, string> = { viewer: 'vera', operator: 'olaf', admin: 'ada' }
 
+/** What a test wants of its world beside what all have. */
+interface Worldly {
+  readonly prefix?: string
+  readonly config?: Config
+  /** Variables beside the keys. */
+  readonly env?: { readonly [name: string]: string }
+}
+
 /** A world for the file that calls it; its members are there in tests and hooks. */
-export function useWorld(options: { readonly prefix?: string } = {}): World {
+export function useWorld(options: Worldly = {}): World {
   let world: (World & { close(): Promise<void> }) | undefined
   beforeAll(async () => {
     world = await openWorld(options)
@@ -48,10 +57,10 @@ export function useWorld(options: { readonly prefix?: string } = {}): World {
   return new Proxy({} as World, { get: (_, member) => Reflect.get(world ?? {}, member) })
 }
 
-async function openWorld({ prefix = '' }: { readonly prefix?: string }): Promise<World & { close(): Promise<void> }> {
+async function openWorld({ prefix = '', config = usual, env = {} }: Worldly): Promise<World & { close(): Promise<void> }> {
   const database = await createDatabase()
   await refill(database.pool, 3)
-  const keyturn = await open(config, { pool: database.pool, env: environment, warn: () => {}, leaseMs: 5_000 })
+  const keyturn = await open(config, { pool: database.pool, env: { ...environment, ...env }, warn: () => {}, leaseMs: 5_000 })
   const logged: string[] = []
   const mounted: Mounted[] = []
   const folder = await mkdtemp(join(tmpdir(), 'keyturn-console-'))
@@ -66,6 +75,7 @@ async function openWorld({ prefix = '' }: { readonly prefix?: string }): Promise
     keyturn,
     pool: database.pool,
     console: await makeConsole(folder),
+    env,
     throttle: { share: 1 },
     onSetup: (path) => {
       link = path.split('#')[1] ?? ''

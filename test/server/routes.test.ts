@@ -88,6 +88,11 @@ const missing = [
   ['POST', '/v1/rotations/none/resume', {}],
   ['GET', '/v1/operations/none', undefined],
   ['POST', '/v1/census', { keyring: 'ap' }],
+  ['GET', '/v1/secrets/none', undefined],
+  ['POST', '/v1/secrets/none/runs', {}],
+  ['POST', '/v1/secrets/sync', {}],
+  ['GET', '/v1/runs/none/events', undefined],
+  ['POST', '/v1/runs/none/rollback', { confirm: 'none' }],
   ['POST', '/v1/rotations', { keyring: 'ap' }],
   ['POST', '/v1/keyrings/app/versions/none/retire', {}],
 ] as const
@@ -115,6 +120,13 @@ test('The same Idempotency-Key with the same body is done once and answered alik
   expect(await send({ keyring: 'ap' }, 'refused')).toMatchObject({ status: 404 })
   expect((await send({ keyring: 'ap' }, 'refused')).headers.get('idempotency-replayed')).toBe('true')
   expect((await send({ keyring: 'ap' }, 'refused', 'operator')).headers.get('idempotency-replayed')).toBeNull()
+})
+
+test('Without secrets in the configuration there are none, and the server is whole.', async () => {
+  const { api } = world
+  expect((await api.get('/v1/secrets')).body).toEqual({ items: [], next: null })
+  expect((await api.get('/v1/secrets/sync')).body).toEqual({ items: [] })
+  expect(Object.keys((await api.get('/health')).body.components)).not.toContain('secrets')
 })
 
 test('Lists come in pages.', async () => {

@@ -209,11 +209,13 @@ export class Secrets {
   /** Begins what is due by itself. @returns the runs begun */
   async beginDue(actor = 'server:policy'): Promise<Run[]> {
     const begun: Run[] = []
+    const all = await this.list()
+    // After the look: what is due at once is due when it was looked at.
     const now = await this.#engine.now()
-    for (const status of await this.list()) {
+    for (const status of all) {
       if (status.run !== null || status.beginsAt === null || Date.parse(status.beginsAt) > now) continue
       const { config } = this.#secret(status.name)
-      const waitsFor = await Promise.all((config.after ?? []).map((name) => this.status(name)))
+      const waitsFor = all.filter(({ name }) => config.after?.includes(name))
       // Those it comes after go first, when they are due as well.
       if (waitsFor.some(({ run, beginsAt }) => run !== null || (beginsAt !== null && Date.parse(beginsAt) <= now))) continue
       const run = await this.rotate(status.name, { actor }).catch((error: unknown) => {

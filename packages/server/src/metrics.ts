@@ -1,5 +1,6 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import type { KeyringStatus } from '@keyturn/core'
+import type { SecretStatus } from '@keyturn/secrets'
 import { Gauge, Registry } from 'prom-client'
 import { viewRotations } from './rotation/view.ts'
 import type { Server } from './server.ts'
@@ -32,8 +33,10 @@ export class Metrics {
 
   /** The measurements as Prometheus reads them. */
   async text(): Promise<string> {
-    const { keyturn, censuses, state } = this.#server
+    const { keyturn, censuses, state, secrets } = this.#server
     const [keyrings, kept, rotations] = await Promise.all([this.#server.keyrings(), censuses.all(), keyturn.rotations.list({ limit: 200 })])
+    const inventory = secrets === null ? [] : await secrets.secrets.list()
+    const runs = await Promise.all(inventory.map(({ name }) => secrets?.secrets.history(name)))
     const views = await viewRotations(state, rotations.items)
     for (const gauge of this.#gauges.values()) gauge.reset()
     for (const keyring of keyrings) this.#keyring(keyring)
@@ -44,6 +47,8 @@ export class Metrics {
       }
     }
     for (const rotation of views) this.#rotation(rotation)
+    for (const secret of inventory) this.#secret(secret)
+    for (const { secret, state } of runs.flatMap((each) => each ?? [])) this.#add('secret_runs', { secret, state }, 1)
     this.#process()
     return await this.#registry.metrics()
   }
@@ -71,10 +76,17 @@ export class Metrics {
     this.#add('rotation_conflicts', of, conflicts)
   }
 
+  #secret({ name: secret, dueAt, overdue, troubles }: SecretStatus): void {
+    if (dueAt !== null) this.#add('secret_due_seconds', { secret }, (Date.parse(dueAt) - Date.now()) / 1000)
+    this.#add('secret_overdue', { secret }, overdue ? 1 : 0)
+    for (const condition of troubles) this.#add('secret_troubles', { secret, condition }, 1)
+  }
+
   #process(): void {
-    const { runner, watch } = this.#server
+    const { runner, secrets, watch, watchRuns } = this.#server
     this.#add('rotations_here', {}, runner.size)
-    this.#add('event_streams', {}, watch.size)
+    this.#add('secret_runs_here', {}, secrets?.size ?? 0)
+    this.#add('event_streams', {}, watch.size + watchRuns.size)
     this.#add('event_loop_delay_seconds', { quantile: '0.5' }, this.#delay.percentile(50) / 1e9)
     this.#add('event_loop_delay_seconds', { quantile: '0.99' }, this.#delay.percentile(99) / 1e9)
     this.#add('memory_bytes', {}, process.memoryUsage.rss())
@@ -106,8 +118,13 @@ const help = {
   rotation_rows_per_second: 'How fast an unfinished rotation is',
   rotation_set_aside: 'Values that an unfinished rotation left as they are',
   rotation_conflicts: 'Writes of others that an unfinished rotation met',
+  secret_due_seconds: 'Seconds until a secret is due; below zero where it is overdue',
+  secret_overdue: '1 where a secret should be rotated now',
+  secret_runs: 'Of the latest 50 runs of a secret, those in a state',
+  secret_troubles: 'Conditions of a secret that somebody was told of and that are not resolved',
   rotations_here: 'Rotations that run in this process',
-  event_streams: 'Clients that watch a rotation at this process',
+  secret_runs_here: 'Runs of secrets that are worked on in this process',
+  event_streams: 'Clients that watch a rotation or a run at this process',
   event_loop_delay_seconds: 'Delay of the event loop since it was asked for last',
   memory_bytes: 'Memory of this process',
   pool_connections: 'Connections of the pool to the database',

@@ -2,6 +2,7 @@ import { fail, type Keyturn, migrate, type Throttle } from '@keyturn/core'
 import keyturnFastify from '@keyturn/core/adapters/fastify'
 import { pgliteState } from '@keyturn/core/databases/pglite'
 import { pgState } from '@keyturn/core/databases/postgres'
+import { openSecrets } from '@keyturn/secrets'
 import type { FastifyInstance, FastifyPluginAsync, FastifyRequest } from 'fastify'
 import { type Caller, mayAct } from './access.ts'
 import { type Authorize, applicationAccess } from './application-access.ts'
@@ -21,6 +22,8 @@ import { Runner } from './rotation/runner.ts'
 import { Watch } from './rotation/watch.ts'
 import { routes } from './routes/all.ts'
 import { viewRotation } from './routes/rotations.ts'
+import { SecretRuns } from './secret/secret-runs.ts'
+import { viewRun } from './secret/view.ts'
 import type { Server } from './server.ts'
 import { serverMigrations } from './state/migrations.ts'
 import { keepReport } from './state/reports.ts'
@@ -47,6 +50,8 @@ export interface ServerSettings {
   readonly wakeMs?: number
   /** Whether keyrings whose values were never counted are counted at the start. After each rotation they are counted in any case. */
   readonly countAtStart?: boolean
+  /** Where the parts of secrets read their variables; `process.env` unless given. */
+  readonly env?: { readonly [name: string]: string | undefined }
   /** The schema of the wake-ups; `keyturn_jobs` unless given. */
   readonly jobsSchema?: string
   /** The folder of the built console; found by itself unless given, null: none. */
@@ -113,7 +118,8 @@ async function build(app: FastifyInstance, options: ServerOptions, { state, acce
     onCompleted: async (rotationId) => await censuses.take((await keyturn.rotations.get(rotationId)).keyring, serverActor),
   })
   const wake = async (rotationId: string, afterMs: number) => void (await jobs?.wake(rotationId, afterMs))
-  const attendance = new Attendance({ keyturn, state, runner, log, wakeMs, wake })
+  const secrets = await openRuns(app, options)
+  const attendance = new Attendance({ keyturn, state, runner, secrets, log, wakeMs, wake })
   const wakes = { rotation: (id: string) => attendance.rotation(id), sweep: () => attendance.sweep() }
   jobs = await Jobs.open('pool' in options ? { pool: options.pool } : { pglite: options.pglite }, { log, schema: jobsSchema, wakes })
   const opened = jobs
@@ -121,19 +127,48 @@ async function build(app: FastifyInstance, options: ServerOptions, { state, acce
   const looks = [attendance.sweep(), ...(options.countAtStart ? [censuses.takeFirst(serverActor)] : [])]
   const first = Promise.all(looks).catch(() => log.warn('the first look at what is to be done failed'))
   const server: Server = {
-    ...{ keyturn, state, access, log, runner, operations, censuses },
+    ...{ keyturn, state, access, log, runner, operations, censuses, secrets },
     prefix: app.prefix,
-    watch: new Watch((id) => viewRotation({ keyturn, state }, id)),
+    ...watches({ keyturn, state, secrets }),
     keyrings: together(() => keyturn.keyrings()),
     closing: closing.signal,
     pace: throttle === undefined ? {} : { throttle },
-    health: healthOf({ keyturn, state, version }),
+    health: healthOf({ keyturn, state, secrets, version }),
   }
   const close = async () => {
     closing.abort()
-    await Promise.all([opened.close(), runner.close(), operations.close(), first])
+    await Promise.all([opened.close(), runner.close(), operations.close(), secrets?.close(), first])
   }
   return { server, close }
+}
+
+/** Opens the secrets of the configuration. Without any, nothing of them is made in the database. */
+async function openRuns({ log }: FastifyInstance, options: ServerOptions): Promise<SecretRuns | null> {
+  const { keyturn, env = process.env } = options
+  if (Object.keys(keyturn.config.secrets ?? {}).length === 0) return null
+  const client = 'pool' in options ? { pool: options.pool } : { pglite: options.pglite }
+  return new SecretRuns(await openSecrets(keyturn, { ...client, env, actor: serverActor }), log)
+}
+
+const over: ReadonlySet<string> = new Set(['completed', 'cancelled', 'failed', 'rolled-back'])
+
+function watches({ keyturn, state, secrets }: Pick<Server, 'keyturn' | 'state' | 'secrets'>): Pick<Server, 'watch' | 'watchRuns'> {
+  return {
+    watch: new Watch({
+      find: (id) => viewRotation({ keyturn, state }, id),
+      sequence: ({ sequence }) => sequence,
+      // The certificate of a rotation is made after it is completed, while its lease is still held.
+      final: ({ state, live }) => over.has(state) && !live,
+    }),
+    watchRuns: new Watch({
+      find: async (id) => {
+        if (secrets === null) throw fail('ERR_UNKNOWN_NAME', 'run', id, '')
+        return viewRun(await secrets.secrets.run(id))
+      },
+      sequence: ({ steps }) => steps.filter(({ endedAt }) => endedAt !== null).length,
+      final: ({ state }) => over.has(state),
+    }),
+  }
 }
 
 function poolCounts(pool: object): PoolCounts | null {

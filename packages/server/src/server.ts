@@ -5,6 +5,9 @@ import type { Censuses } from './censuses.ts'
 import type { Operations } from './operations.ts'
 import type { Runner } from './rotation/runner.ts'
 import type { Watch } from './rotation/watch.ts'
+import type { SecretRuns } from './secret/secret-runs.ts'
+import type { WireRotation } from './wire/rotation.ts'
+import type { WireRun } from './wire/secret.ts'
 
 /** What every route works with. */
 export interface Server {
@@ -18,7 +21,11 @@ export interface Server {
   /** Rotations that run in this process. */
   readonly runner: Runner
   /** Rotations that somebody watches. */
-  readonly watch: Watch
+  readonly watch: Watch<WireRotation>
+  /** Secrets of the configuration and their runs; null where it names none. */
+  readonly secrets: SecretRuns | null
+  /** Runs of secrets that somebody watches. */
+  readonly watchRuns: Watch<WireRun>
   /** Long work that is no rotation. */
   readonly operations: Operations
   readonly censuses: Censuses
@@ -32,9 +39,10 @@ export interface Server {
   readonly health: () => Promise<Health>
 }
 
-/** How the server is. `ok`: every component is. */
+/** How the server is. `ok`: no component fails. */
 export interface Health {
   readonly status: 'ok' | 'failing'
   readonly version: string
-  readonly components: { readonly [name: string]: 'ok' | 'failing' }
+  /** `paused`: the server is well, and a rotation of a secret waits for somebody. */
+  readonly components: { readonly [name: string]: 'ok' | 'failing' | 'paused' }
 }

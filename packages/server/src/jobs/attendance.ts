@@ -1,6 +1,7 @@
 import { isKeyturnError, type Keyturn, type RecordedRotation, type SqlState } from '@keyturn/core'
 import type { FastifyBaseLogger } from 'fastify'
 import type { Runner } from '../rotation/runner.ts'
+import type { SecretRuns } from '../secret/secret-runs.ts'
 import { claimRotation } from '../state/claims.ts'
 import { forgetOperations } from '../state/operations.ts'
 
@@ -8,6 +9,7 @@ export interface AttendanceOptions {
   readonly keyturn: Keyturn
   readonly state: SqlState
   readonly runner: Runner
+  readonly secrets: SecretRuns | null
   readonly log: FastifyBaseLogger
   /** After which time a rotation that has a process is looked at again. */
   readonly wakeMs: number
@@ -41,7 +43,9 @@ export class Attendance {
 
   /** Looks at everything. */
   async sweep(): Promise<void> {
-    const { keyturn, state } = this.#options
+    const { keyturn, state, secrets } = this.#options
+    // Not waited for: a rotation of a secret may wait for its deployment, and keyrings do not wait with it.
+    secrets?.sweep()
     for (const at of atWork) for (const found of (await keyturn.rotations.list({ state: at, limit: 200 })).items) await this.#attend(found)
     await this.#rotateDue()
     await forgetOperations(state)

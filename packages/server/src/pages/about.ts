@@ -5,8 +5,11 @@ import { type Route, route } from '../route.ts'
 import type { Server } from '../server.ts'
 import { documentationPage, documentationStyle } from './documentation.ts'
 
-const component = z.enum(['ok', 'failing'])
-const health = z.object({ status: component, version: z.string(), components: z.record(z.string(), component) })
+const health = z.object({
+  status: z.enum(['ok', 'failing']),
+  version: z.string(),
+  components: z.record(z.string(), z.enum(['ok', 'failing', 'paused'])),
+})
 
 /** What the server says of itself: how it is, what it measures, what its API is. */
 export function aboutRoutes(

@@ -1,17 +1,25 @@
 import { createHash } from 'node:crypto'
-import type { WireRotation } from '../wire/rotation.ts'
 
-/** One look at a rotation. */
-export interface Look {
+/** One look at something that goes on: a rotation, or a run of a secret. */
+export interface Look<T> {
   /** Another one with each change, on every server the same for the same facts. */
   readonly id: string
-  readonly rotation: WireRotation
+  readonly seen: T
   /** Nothing changes any more. */
   readonly final: boolean
 }
 
-interface Watched {
-  look: Look | null
+/** How something is looked at. */
+export interface Watching<T> {
+  /** @throws where it cannot be looked at: its watchers end, and come back */
+  readonly find: (id: string) => Promise<T>
+  /** What stands before the digest in the id of a look. */
+  readonly sequence: (seen: T) => number
+  readonly final: (seen: T) => boolean
+}
+
+interface Watched<T> {
+  look: Look<T> | null
   error: unknown
   watchers: number
   /** Called at the next change. */
@@ -20,15 +28,14 @@ interface Watched {
 }
 
 const pollMs = 500
-const over = new Set(['completed', 'cancelled', 'failed'])
 
-/** Looks at rotations for those who watch them: once for all who watch the same one. */
-export class Watch {
-  readonly #find: (id: string) => Promise<WireRotation>
-  readonly #watched = new Map<string, Watched>()
+/** Looks at what goes on for those who watch it: once for all who watch the same. */
+export class Watch<T> {
+  readonly #watching: Watching<T>
+  readonly #watched = new Map<string, Watched<T>>()
 
-  constructor(find: (id: string) => Promise<WireRotation>) {
-    this.#find = find
+  constructor(watching: Watching<T>) {
+    this.#watching = watching
   }
 
   /** How many watch. */
@@ -37,14 +44,14 @@ export class Watch {
   }
 
   /**
-   * Looks at a rotation at each of its changes, until it is over; null at every `quietMs` without one.
+   * Looks at it at each of its changes, until it is over; null at every `quietMs` without one.
    *
    * @param from - the id of the look that is known already: the first one given is another
    */
   async *looks(
     id: string,
     { from, quietMs, signal }: { from: string | null; quietMs: number; signal: AbortSignal },
-  ): AsyncGenerator<Look | null> {
+  ): AsyncGenerator<Look<T> | null> {
     const watched = this.#enter(id)
     let known = from
     try {
@@ -63,27 +70,27 @@ export class Watch {
     }
   }
 
-  #enter(id: string): Watched {
+  #enter(id: string): Watched<T> {
     const there = this.#watched.get(id)
     if (there !== undefined) {
       there.watchers++
       return there
     }
-    const watched: Watched = { look: null, error: null, watchers: 1, waiting: new Set(), timer: null }
+    const watched: Watched<T> = { look: null, error: null, watchers: 1, waiting: new Set(), timer: null }
     this.#watched.set(id, watched)
     void this.#poll(id, watched)
     return watched
   }
 
-  #leave(id: string, watched: Watched): void {
+  #leave(id: string, watched: Watched<T>): void {
     if (--watched.watchers > 0) return
     if (watched.timer !== null) clearTimeout(watched.timer)
     if (this.#watched.get(id) === watched) this.#watched.delete(id)
   }
 
-  async #poll(id: string, watched: Watched): Promise<void> {
+  async #poll(id: string, watched: Watched<T>): Promise<void> {
     try {
-      const look = lookAt(await this.#find(id))
+      const look = this.#lookAt(await this.#watching.find(id))
       if (look.id !== watched.look?.id) {
         watched.look = look
         wake(watched)
@@ -100,7 +107,7 @@ export class Watch {
   }
 
   /** @returns false where nothing has changed for `quietMs`, or the signal was aborted */
-  async #changed(watched: Watched, quietMs: number, signal: AbortSignal): Promise<boolean> {
+  async #changed(watched: Watched<T>, quietMs: number, signal: AbortSignal): Promise<boolean> {
     const { promise, resolve } = Promise.withResolvers<boolean>()
     const changed = () => resolve(true)
     const quiet = () => resolve(false)
@@ -115,14 +122,14 @@ export class Watch {
       signal.removeEventListener('abort', quiet)
     }
   }
+
+  #lookAt(seen: T): Look<T> {
+    const { sequence, final } = this.#watching
+    const facts = createHash('sha256').update(JSON.stringify(seen)).digest('base64url').slice(0, 12)
+    return { id: `${sequence(seen)}-${facts}`, seen, final: final(seen) }
+  }
 }
 
-function wake({ waiting }: Watched): void {
+function wake({ waiting }: { readonly waiting: ReadonlySet<() => void> }): void {
   for (const waiter of [...waiting]) waiter()
-}
-
-/** The certificate of a rotation is made after it is completed, while its lease is still held. */
-function lookAt(rotation: WireRotation): Look {
-  const facts = createHash('sha256').update(JSON.stringify(rotation)).digest('base64url').slice(0, 12)
-  return { id: `${rotation.sequence}-${facts}`, rotation, final: over.has(rotation.state) && !rotation.live }
 }

@@ -8,6 +8,8 @@ import { operationRoutes } from './operations.ts'
 import { planRoutes } from './plans.ts'
 import { rootRoutes } from './root.ts'
 import { rotationRoutes } from './rotations.ts'
+import { runRoutes } from './runs.ts'
+import { secretRoutes } from './secrets.ts'
 
 /** The HTTP API: what is mounted, documented and tested, beside what `Access` has of its own. */
 export const routes: readonly Route[] = [
@@ -18,6 +20,8 @@ export const routes: readonly Route[] = [
   ...rotationRoutes,
   ...operationRoutes,
   ...rootRoutes,
+  ...secretRoutes,
+  ...runRoutes,
   ...certificateRoutes,
   ...auditRoutes,
 ]

@@ -101,7 +101,7 @@ export const rotationRoutes: readonly Route[] = [
     handle: async ({ server, request, reply, params }) => {
       // Refused before the stream begins where there is none.
       await server.keyturn.rotations.get(params.id)
-      return eventStream(server, request, reply, params.id)
+      return eventStream(server, { request, reply }, { event: 'rotation', id: params.id, watch: server.watch })
     },
   }),
 ]

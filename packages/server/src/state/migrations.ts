@@ -40,8 +40,16 @@ CREATE TABLE ${schema}.automatic_rotation (
   PRIMARY KEY (keyring, version_id)
 );`
 
+/** Stores of secrets are brought in line behind an answer as well. */
+const syncs = (schema: string) => `
+ALTER TABLE ${schema}.operation DROP CONSTRAINT operation_kind_check;
+ALTER TABLE ${schema}.operation ADD CONSTRAINT operation_kind_check CHECK (kind IN ('retire','census','verify','sync'));`
+
 /** The tables of the server, made after those of core. */
 export const serverMigrations: Migrations = {
   package: 'server',
-  migrations: [{ number: 1, sql: (schema) => `${tables(schema)}\n` }],
+  migrations: [
+    { number: 1, sql: (schema) => `${tables(schema)}\n` },
+    { number: 2, sql: (schema) => `${syncs(schema)}\n` },
+  ],
 }

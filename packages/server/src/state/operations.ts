@@ -13,7 +13,7 @@ export interface Operation {
   readonly problem: unknown
   readonly result: unknown
 }
-export type OperationKind = 'retire' | 'census' | 'verify'
+export type OperationKind = 'retire' | 'census' | 'verify' | 'sync'
 
 /** How long a server is believed to be at it since it last said so. */
 const aliveSeconds = 30

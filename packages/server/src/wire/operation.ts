@@ -4,7 +4,7 @@ import { name, problem, time } from './common.ts'
 /** Long work that is no rotation. */
 export const operation = z.object({
   id: z.string(),
-  kind: z.enum(['retire', 'census', 'verify']),
+  kind: z.enum(['retire', 'census', 'verify', 'sync']),
   keyring: z.string().nullable(),
   state: z.enum(['running', 'done', 'failed']),
   startedAt: time,

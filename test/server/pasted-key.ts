@@ -1,0 +1,34 @@
+import { outside, type Rotator } from '@keyturn/secrets'
+import { z } from 'zod'
+import { issuerOf } from '../secrets/parts/issuer.ts'
+
+export const options = z.strictObject({ id: z.string() })
+
+/** Keys that a person makes at an issuer in this process and pastes, for tests of the server. */
+export default function pastedKey({ id }: z.infer<typeof options>): Rotator {
+  const find = (value: string | undefined) => [...issuerOf(id).values()].find((key) => key.value === value && key.enabled)
+  return {
+    parts: { value: 'secret' },
+    overlap: true,
+    check: async () => [{ severity: 'warning', sentence: 'a person makes the key' }],
+    task: async () => ({
+      title: 'Make a key at the issuer',
+      instructions: '1. Open the issuer.\n2. Choose **New key**.',
+      url: 'https://issuer.example/keys',
+      paste: [{ part: 'value', label: 'Key', pattern: '[\\w-]{24}' }],
+    }),
+    create: async (_, given) => {
+      const found = find(given?.parts.value)
+      if (found === undefined) throw outside('refused', 'the issuer', 'it does not know this key')
+      return { id: found.id, parts: { value: found.value } }
+    },
+    verify: async (_, { parts: { value } }) =>
+      find(value) === undefined
+        ? { works: false, later: false, sentence: 'the issuer refuses it' }
+        : { works: true, sentence: 'the issuer lets it in' },
+    revoke: async (_, { id: key }) => {
+      if (key !== null) issuerOf(id).delete(key)
+    },
+    adopt: async (_, parts) => ({ id: find(parts.value)?.id ?? null, parts }),
+  }
+}
