@@ -8,6 +8,7 @@ import { type Outcome, PartFailure } from './outcome.ts'
 import { perform } from './perform.ts'
 import { isOver, numberOf, type Run, type StepName } from './run.ts'
 import { lease, putStep, readNow, release, selectRun, takeWish, updateRun } from './run-rows.ts'
+import { scrubbed } from './scrubbed.ts'
 import type { Sealed, SealedValues } from './sealed-values.ts'
 import { settle } from './settle.ts'
 import { attemptOf, defaultCallMs, partFailure, type StepWorld } from './step-world.ts'
@@ -117,7 +118,12 @@ export class Engine {
       },
     }
     try {
-      const outcome = await perform(step, world)
+      const performed = await perform(step, world)
+      const outcome = scrubbed(performed, secret.rotator, [
+        world.old,
+        world.made,
+        performed.is === 'done' ? (performed.credential ?? null) : null,
+      ])
       // Before any other call: what was made is known to nobody else.
       if (outcome.is === 'done' && outcome.credential !== undefined) {
         const sealed = await values.seal(outcome.credential)
@@ -130,7 +136,7 @@ export class Engine {
         error.kind === 'refused'
           ? { is: 'failed', sentence: error.message }
           : { is: 'again', sentence: error.message, ...(error.afterMs === undefined ? {} : { afterMs: error.afterMs }) }
-      return { outcome, after, sealing: null }
+      return { outcome: scrubbed(outcome, secret.rotator, [world.old, world.made]), after, sealing: null }
     }
   }
 

@@ -1,0 +1,29 @@
+import type { Credential } from '../secret/credential.ts'
+import type { Rotator } from '../secret/rotator.ts'
+import type { Outcome } from './outcome.ts'
+
+/** A shorter text would be found where it only happens to stand. */
+const shortest = 6
+
+/**
+ * An outcome without the values of these credentials: what a part of the user's says is kept and shown, and it may repeat what it was given.
+ *
+ * @param credentials - those that the part was given; null for none
+ */
+export function scrubbed(outcome: Outcome, { parts }: Pick<Rotator, 'parts'>, credentials: readonly (Credential | null)[]): Outcome {
+  const values = credentials
+    .flatMap((credential) => Object.entries(credential?.parts ?? {}))
+    .flatMap(([part, value]) => (parts[part] !== 'public' && value.length >= shortest ? [value, JSON.stringify(value).slice(1, -1)] : []))
+    // A long one first: another may be a part of it.
+    .toSorted((one, other) => other.length - one.length)
+  if (values.length === 0) return outcome
+  const clean = (value: unknown): unknown => {
+    if (typeof value === 'string') return values.reduce((text, secret) => text.replaceAll(secret, '…'), value)
+    if (Array.isArray(value)) return value.map(clean)
+    if (typeof value !== 'object' || value === null) return value
+    return Object.fromEntries(Object.entries(value).map(([name, inner]) => [clean(name), clean(inner)]))
+  }
+  if (outcome.is !== 'done' || outcome.credential === undefined) return clean(outcome) as Outcome
+  const { credential, ...rest } = outcome
+  return { ...(clean(rest) as typeof rest), credential }
+}
