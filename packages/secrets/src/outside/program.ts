@@ -30,6 +30,8 @@ export interface Running {
 export interface Ended {
   readonly code: number
   readonly stdout: string
+  /** The beginning of what it complained. To look for words in, never to keep. */
+  readonly stderr: string
 }
 
 // What programs need to find themselves and their user. Everything else is passed on by name only: our own environment holds secrets.
@@ -49,6 +51,7 @@ const usual = [
   'SystemRoot',
 ]
 const MOST_OUTPUT = 4 * 1024 * 1024
+const MOST_COMPLAINT = 64 * 1024
 const PATIENCE_MS = 5_000
 const DRAIN_MS = 1_000
 
@@ -75,11 +78,15 @@ export async function runProgram({ where, command, folder, env, input = '', onLi
   const [program = '', ...args] = command
   if (signal.aborted) throw outside('busy', where, 'the time was over before it was started')
   // A group of its own, so that what it starts can be ended with it.
-  const child = spawn(program, args, { cwd: folder, env, stdio: ['pipe', 'pipe', 'ignore'], detached: true })
+  const child = spawn(program, args, { cwd: folder, env, stdio: ['pipe', 'pipe', 'pipe'], detached: true })
   // A program need not read what it is given.
   child.stdin.on('error', () => {})
   child.stdin.end(input)
   let stdout = ''
+  let stderr = ''
+  child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
+    if (stderr.length < MOST_COMPLAINT) stderr += chunk
+  })
   if (onLine !== undefined) createInterface({ input: child.stdout, crlfDelay: Number.POSITIVE_INFINITY }).on('line', onLine)
   else
     child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
@@ -109,10 +116,11 @@ export async function runProgram({ where, command, folder, env, input = '', onLi
     })
     if (signal.aborted) throw outside('uncertain', where, 'it had not ended in time, and was ended')
     if (code === null) throw outside('uncertain', where, 'somebody ended it')
-    return { code, stdout }
+    return { code, stdout, stderr }
   } finally {
     clearTimeout(timer)
     signal.removeEventListener('abort', stop)
     child.stdout.destroy()
+    child.stderr.destroy()
   }
 }
