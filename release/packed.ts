@@ -10,9 +10,10 @@ const folder = mkdtempSync(join(tmpdir(), 'keyturn-packed-'))
 try {
   const modules = join(folder, 'node_modules')
   mkdirSync(join(modules, '@keyturn'), { recursive: true })
-  for (const name of ['core', 'presets', 'server']) cpSync(join(root, 'dist', name), join(modules, '@keyturn', name), { recursive: true })
+  for (const name of ['core', 'presets', 'secrets', 'server'])
+    cpSync(join(root, 'dist', name), join(modules, '@keyturn', name), { recursive: true })
   cpSync(join(root, 'dist', 'cli'), join(modules, 'keyturn'), { recursive: true })
-  for (const each of ['cli', 'server']) linkDependencies(each, modules)
+  for (const each of ['cli', 'server', 'secrets']) linkDependencies(each, modules)
   run(join(modules, 'keyturn', 'bin', 'keyturn.js'), '--help')
   run(join(modules, 'keyturn', 'bin', 'keyturn.js'), 'serve', '--help')
   run(
@@ -20,6 +21,7 @@ try {
     '--eval',
     "const { keyturnServer, findConsole } = await import('@keyturn/server'); if (!keyturnServer || findConsole() === null) process.exit(1)",
   )
+  run(join(modules, 'keyturn', 'bin', 'keyturn.js'), 'secrets', 'rotate', '--help')
   run(join(modules, 'keyturn', 'bin', 'keyturn.js'), 'demo', '--rows', '400', '--json')
   run(join(modules, 'keyturn', 'bin', 'keyturn.js'), 'presets', 'show', 'langfuse')
   run(
@@ -37,6 +39,12 @@ try {
       for (const { writes } of Object.values(preset.fields)) await import('@keyturn/core/codecs/' + (writes.codec ?? writes))
     }
     if (!(await presetNames()).includes('langfuse')) process.exit(1)`,
+  )
+  run(
+    '--input-type=module',
+    '--eval',
+    `const { partNames } = await import('@keyturn/secrets')
+    if (!(await partNames('rotators')).includes('random') || !(await partNames('stores')).includes('env-file')) process.exit(1)`,
   )
 } finally {
   rmSync(folder, { recursive: true, force: true })

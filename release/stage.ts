@@ -6,7 +6,7 @@ import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
  */
 const root = new URL('../', import.meta.url)
 
-for (const name of ['core', 'presets', 'server', 'cli']) {
+for (const name of ['core', 'presets', 'secrets', 'server', 'cli']) {
   const [from, to] = [new URL(`packages/${name}/`, root), new URL(`dist/${name}/`, root)]
   await rm(to, { recursive: true, force: true })
   await mkdir(to, { recursive: true })

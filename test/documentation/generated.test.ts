@@ -23,7 +23,8 @@ test('docs/command.md holds what the command prints for --help, word by word.', 
 })
 
 test('every code of the table is raised somewhere.', () => {
-  const folders = ['packages/core/src', 'packages/presets/src', 'packages/server/src', 'packages/cli/src', 'packages/cli/bin']
+  const packages = ['core', 'presets', 'secrets', 'server', 'cli']
+  const folders = [...packages.map((name) => `packages/${name}/src`), 'packages/cli/bin']
   const sources = folders.flatMap((folder) =>
     readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
       .filter((path) => /\.[jt]s$/.test(path) && !path.endsWith('.test.ts') && path !== 'errors.ts')

@@ -32,6 +32,11 @@ export function nextCommands(given: Given, rotationId: string): NextCommands {
   }
 }
 
+/** A command line for the same configuration and database as the one given. */
+export function connectedCommand(given: Given, verb: string, args: readonly string[], more: readonly string[] = []): string {
+  return ['keyturn', verb, ...args.map(quoted), ...more, ...connection.flatMap((option) => repeated(option, given.options))].join(' ')
+}
+
 function repeated({ flags }: Option, options: Options): string[] {
   const [flag = ''] = flags.split(' ')
   const name = flag.slice(2).replaceAll(/-(.)/g, (_, letter: string) => letter.toUpperCase()) as keyof Options

@@ -66,6 +66,12 @@ export interface Options {
   readonly trustProxy?: string
   readonly tlsCert?: string
   readonly tlsKey?: string
+  readonly leaked?: true
+  readonly wait?: string
+  readonly part?: readonly string[]
+  readonly apply?: true
+  readonly remove?: string
+  readonly since?: string
   readonly demo?: true
   readonly serve?: true
 }

@@ -97,7 +97,7 @@ function addOption(command: Command, { flags, help, repeated }: Option): void {
 function assertArguments({ name, arguments: wanted }: Verb, args: readonly string[]): void {
   const needed = wanted.filter((argument) => !argument.startsWith('['))
   if (args.length < needed.length) throw usage(`"keyturn ${name}" needs ${needed.join(' and ')}`, name)
-  if (args.length <= wanted.length) return
+  if (args.length <= wanted.length || wanted.at(-1)?.endsWith('…]')) return
   const many = wanted.length === 1 ? 'one argument' : `${wanted.length} arguments`
   const takes = wanted.length === 0 ? 'takes no argument' : `takes ${many}, ${wanted.join(' ')}`
   throw usage(`"keyturn ${name}" ${takes}; ${args.length} were given`, name)

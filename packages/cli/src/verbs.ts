@@ -83,6 +83,19 @@ const listening: readonly Option[] = [
   { flags: '--demo', help: 'serve an example application in a database of its own, in memory' },
 ]
 const served: readonly Option[] = [{ flags: '--serve', help: 'open the console on it instead' }, port]
+const wait: Option = { flags: '--wait <PERIOD>', help: 'stay with the run through waits of up to this: 30s, 90m, 24h; 60s unless given' }
+const leaked: Option = { flags: '--leaked', help: 'it may be known to others: no grace, and those who are to hear of leaks are told' }
+const part: Option = {
+  flags: '--part <NAME>',
+  help: 'where a task asks for several parts: one line of standard input for each, in this order (repeatable); else a JSON object',
+  repeated: true,
+}
+const apply: Option = { flags: '--apply', help: 'write what differs, and have the targets take it' }
+const answers: readonly Option[] = [
+  { flags: '--remove <ID,…>', help: 'of the ids that the run asks about: these are its own, and are ended' },
+  { flags: '--keep <ID,…>', help: 'these belong to others' },
+]
+const since: Option = { flags: '--since <TIME>', help: 'of a secret: when it became known to others; what was made later is not exposed' }
 const [config, database] = connection as [Option, Option, Option]
 
 /** The verbs: parser, help and documentation come from this table. */
@@ -105,6 +118,19 @@ export const verbs: readonly Verb[] = [
   { name: 'rewrap', arguments: ['[KEYRING]'], summary: 'wrap the keys of a keyring under its first root key', options: [...connection, ...wrapping], example: 'keyturn rewrap app', exits: [0, 1, 2], load: () => import('./commands/rewrap.ts') },
   { name: 'sessions end', arguments: [], summary: 'end every session in which fields in Redis stand', options: [...connection, onlyField, agreement], example: 'keyturn sessions end --field session.tokens', exits: [0, 1, 2, 4], load: () => import('./commands/sessions/end.ts') },
   { name: 'hash-tokens', arguments: ['COLUMN'], summary: 'replace the tokens of a column by their SHA-256, for good', options: [...connection, ...tokens, ...pace, agreement], example: 'keyturn hash-tokens invitation_token.token', exits: [0, 1, 2, 3, 4], load: () => import('./commands/hash-tokens.ts') },
+  { name: 'secrets list', arguments: [], summary: 'show the secrets of the configuration, overdue ones first', options: [...connection], example: 'keyturn secrets list', exits: [0, 2], load: () => import('./commands/secrets/list.ts') },
+  { name: 'secrets plan', arguments: ['[NAME]'], summary: 'say what a rotation would call, and check whether it could; change nothing', options: [...connection], example: 'keyturn secrets plan database', exits: [0, 2], load: () => import('./commands/secrets/plan.ts') },
+  { name: 'secrets rotate', arguments: ['NAME'], summary: 'make a new credential, deploy it, verify it, and then end the old one', options: [...connection, leaked, wait], example: 'keyturn secrets rotate database --wait 2h', exits: [0, 1, 2, 3, 4], load: () => import('./commands/secrets/rotate.ts') },
+  { name: 'secrets provide', arguments: ['RUN'], summary: 'give what a task asks for, from standard input, and go on', options: [...connection, part, wait], example: 'keyturn secrets provide anthropic < new.key', exits: [0, 1, 2, 3, 4], load: () => import('./commands/secrets/provide.ts') },
+  { name: 'secrets sync', arguments: ['[NAME…]'], summary: 'compare stores with the credentials in use, by digests; rotate nothing', options: [...connection, apply], example: 'keyturn secrets sync database --apply', exits: [0, 1, 2, 3], load: () => import('./commands/secrets/sync.ts') },
+  { name: 'secrets rollback', arguments: ['RUN'], summary: 'take a run back to the credential from before', options: [...connection, wait, agreement], example: 'keyturn secrets rollback database', exits: [0, 1, 2, 4], load: () => import('./commands/secrets/rollback.ts') },
+  { name: 'secrets revoke', arguments: ['RUN'], summary: 'end the old credential now, before its grace is over', options: [...connection, wait, agreement], example: 'keyturn secrets revoke database', exits: [0, 1, 2, 3, 4], load: () => import('./commands/secrets/revoke.ts') },
+  { name: 'secrets resume', arguments: ['RUN'], summary: 'go on with a run that is paused, waits, or was interrupted', options: [...connection, ...answers, wait], example: 'keyturn secrets resume database', exits: [0, 1, 2, 3, 4], load: () => import('./commands/secrets/resume.ts') },
+  { name: 'secrets cancel', arguments: ['RUN'], summary: 'end a run that has made nothing yet; take back one that has', options: [...connection, wait], example: 'keyturn secrets cancel database', exits: [0, 1, 2, 4], load: () => import('./commands/secrets/cancel.ts') },
+  { name: 'secrets history', arguments: ['NAME'], summary: 'show the runs of a secret and what each step saw', options: [...connection], example: 'keyturn secrets history database', exits: [0, 2], load: () => import('./commands/secrets/history.ts') },
+  { name: 'secrets runbook', arguments: ['[NAME]'], summary: 'print a runbook in Markdown, with what is left to people', options: [...connection], example: 'keyturn secrets runbook > RUNBOOK.md', exits: [0, 2], load: () => import('./commands/secrets/runbook.ts') },
+  { name: 'secrets attend', arguments: [], summary: 'begin what is due and go on with what waits, once: for cron', options: [...connection], example: 'keyturn secrets attend', exits: [0, 1, 2, 4], load: () => import('./commands/secrets/attend.ts') },
+  { name: 'leak', arguments: ['KEY|SECRET'], summary: 'say what a leaked key or secret opens, and what is still exposed', options: [...connection, since], example: 'keyturn leak app/aaaqeaye', exits: [0, 1, 2, 3], load: () => import('./commands/leak.ts') },
   { name: 'inspect', arguments: [], summary: 'say what one stored value is, read from standard input; needs no key', options: [json], example: 'psql -At -c "select token from users limit 1" | keyturn inspect', exits: [0, 1, 2], load: () => import('./commands/inspect.ts') },
   { name: 'presets', arguments: [], summary: 'list the applications that Keyturn knows', options: [json], example: 'keyturn presets', exits: [0], load: () => import('./commands/presets.ts') },
   { name: 'presets show', arguments: ['NAME'], summary: 'show the fields of an application that Keyturn knows', options: [json], example: 'keyturn presets show langfuse', exits: [0, 2], load: () => import('./commands/presets/show.ts') },

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { type Config, fail, migrate, schemaSql, variableOf } from '@keyturn/core'
+import { secretMigrations } from '@keyturn/secrets'
 import { type Call, print, say } from '../call.ts'
 import { configNames, findConfig } from '../config-file.ts'
 import { jsonTemplate, template } from '../config-template.ts'
@@ -26,10 +27,12 @@ export default async function init(call: Call): Promise<number> {
   const config = (found ?? (await findConfig(io.cwd)))?.config ?? null
   const made = databaseKnown(call, config)
   if (made) {
-    await withDatabase(call, config, (database) => migrate(stateOf(database, schema)), { create: true }).catch((error: unknown) => {
-      if (wrote !== null) say(call, `Wrote ${basename(wrote)}; the schema was not made.`)
-      throw error
-    })
+    await withDatabase(call, config, (database) => makeTables(stateOf(database, schema), config), { create: true }).catch(
+      (error: unknown) => {
+        if (wrote !== null) say(call, `Wrote ${basename(wrote)}; the schema was not made.`)
+        throw error
+      },
+    )
   }
   const lines = [
     wrote === null
@@ -42,6 +45,11 @@ export default async function init(call: Call): Promise<number> {
   ]
   print(call, { config: wrote, schema: made ? schema : null }, lines.join('\n'))
   return exit.done
+}
+
+async function makeTables(state: ReturnType<typeof stateOf>, config: Config | null): Promise<void> {
+  await migrate(state)
+  if (config?.secrets !== undefined) await migrate(state, secretMigrations)
 }
 
 async function writeConfig({ io, options }: Call): Promise<string> {

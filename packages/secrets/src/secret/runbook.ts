@@ -123,9 +123,9 @@ function channels(
 async function chapter({ secret, status, current }: RunbookEntry): Promise<string> {
   const { name, config, rotator } = secret
   const hasOld = current !== null || config.first !== undefined
-  const steps = stepsForward(secret, { hasOld })
+  const steps = stepsForward(secret, { hasOld }).filter((step) => hasWork(secret, step))
   const parts = [
-    `rotator \`${config.rotator.rotator}\``,
+    `Rotator \`${config.rotator.rotator}\``,
     ...status.targets.map((target) => `target \`${target}\``),
     ...status.gates.map((gate) => `gate \`${gate}\``),
   ]
@@ -138,7 +138,7 @@ async function chapter({ secret, status, current }: RunbookEntry): Promise<strin
     '',
     '### What Keyturn does',
     '',
-    ...steps.map((step, index) => `${index + 1}. ${step === 'grace' ? `${stepWords(step)}: ${config.grace ?? '1h'}` : stepWords(step)}`),
+    ...steps.map((step, index) => `${index + 1}. ${wordsOf(secret, step)}`),
     '',
     returns(steps),
     ...(rotator.overlap ? [] : ['', 'There is one password only: from its change until consumers have the new one, log-ins are refused.']),
@@ -158,6 +158,17 @@ async function chapter({ secret, status, current }: RunbookEntry): Promise<strin
 }
 
 const code = (text: string) => `\`${text}\``
+
+/** A step without anything to call is passed over by a reader. */
+function hasWork({ targets, gates }: OpenedSecret, step: string): boolean {
+  if (step.startsWith('deploy:')) return targets.length > 0
+  return !step.startsWith('gates:') || gates.some(({ part }) => part.at === 'deployed')
+}
+
+function wordsOf({ config, rotator }: OpenedSecret, step: string): string {
+  if (step === 'grace') return `${stepWords(step)}: ${config.grace ?? '1h'}`
+  return step === 'verify' && rotator.issuer === false ? 'look at the form of the new value, which nobody issues' : stepWords(step)
+}
 
 function returns(steps: readonly string[]): string {
   const revoke = steps.indexOf('revoke')

@@ -1,0 +1,13 @@
+import { type Call, print } from '../../call.ts'
+import { exit } from '../../exit.ts'
+import { inventoryScreen } from '../../screens/secret.ts'
+import { withSecrets } from '../../secrets/opened-secrets.ts'
+
+/** Shows the inventory, overdue ones first. Changes nothing. */
+export default function list(call: Call): Promise<number> {
+  return withSecrets(call, 'looking', async ({ secrets }) => {
+    const found = await secrets.list()
+    print(call, { secrets: found }, inventoryScreen(found))
+    return exit.done
+  })
+}

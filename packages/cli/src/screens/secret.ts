@@ -1,0 +1,63 @@
+import { type Drift, type SecretPlan, type SecretStatus, stepWords } from '@keyturn/secrets'
+import { oneLine } from '../printable.ts'
+import { count, section, table } from './words.ts'
+
+const day = (iso: string | null) => iso?.slice(0, 10) ?? ''
+
+/** The inventory: overdue ones first. */
+export function inventoryScreen(secrets: readonly SecretStatus[]): string {
+  const rows = secrets.map(({ name, owner, risk, rotator, stores, every, automatic, since, dueAt, overdue, run }) => [
+    ...[name, owner ?? '', risk, rotator, stores.join(', '), every ?? '', automatic ? 'yes' : 'no', since === null ? 'never' : day(since)],
+    overdue ? 'overdue' : day(dueAt),
+    run === null ? '' : `${run.state}${run.step === null ? '' : ` at ${run.step}`}`,
+  ])
+  const overdue = secrets.filter((secret) => secret.overdue).length
+  const troubled = secrets.filter(({ troubles }) => troubles.length > 0)
+  return [
+    `${count(secrets.length, 'secret')}, ${overdue} overdue.`,
+    '',
+    table(['secret', 'owner', 'risk', 'rotator', 'kept in', 'every', 'automatic', 'last', 'next', 'run'], rows),
+    ...section(
+      'Trouble',
+      troubled.map(({ name, troubles, run }) => `${name}: ${troubles.join(', ')}${run?.note == null ? '' : `. ${run.note}`}`),
+    ),
+  ].join('\n')
+}
+
+/** What a rotation of a secret would call. */
+export function secretPlanScreen({ secret, rotator, hasOld, steps, gap, findings }: SecretPlan): string {
+  const rows = steps.map(({ step, calls }, index) => [String(index + 1), step, stepWords(step), calls.join('; ')])
+  const of = (severity: 'fault' | 'warning') =>
+    findings.filter((finding) => finding.severity === severity).map(({ place, sentence }) => `${place}: ${sentence}`)
+  const old = hasOld ? 'the credential in use ends when nobody needs it any more' : 'the credential in use is not known'
+  return [
+    oneLine(`Plan: secret "${secret}" by ${rotator}; ${old}${gap ? '; log-ins are refused for a while' : ''}`),
+    '',
+    table(['', 'step', 'what', 'calls'], rows),
+    ...section('Faults: it cannot be rotated', of('fault')),
+    ...section('To know', of('warning')),
+  ].join('\n')
+}
+
+/** Stores beside the credentials in use, by digests. */
+export function driftScreen(
+  drifts: readonly Drift[],
+  { applied, left }: { readonly applied: boolean; readonly left: readonly string[] },
+): string {
+  const differ = drifts.filter(({ state }) => state !== 'same').length
+  const rows = drifts.map(({ secret, store, name, state, found, expected }) => [secret, store, name, state, found ?? '', expected ?? ''])
+  const summary =
+    differ === 0
+      ? 'Stores hold what is in use.'
+      : `${count(differ, 'name')} in stores ${differ === 1 ? 'differs' : 'differ'} from what is in use.`
+  return [
+    summary,
+    '',
+    ...(rows.length === 0 ? [] : [table(['secret', 'store', 'name', 'state', 'found', 'expected'], rows)]),
+    ...section(
+      'Left out: never rotated here, or being rotated',
+      left.map((name) => name),
+    ),
+    ...(applied || differ === 0 ? [] : ['', 'Nothing was changed. --apply writes what is in use, and has the targets take it.']),
+  ].join('\n')
+}
