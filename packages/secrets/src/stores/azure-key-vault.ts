@@ -52,21 +52,24 @@ export default function azureKeyVault(given: z.infer<typeof options>, world: Wor
   const where = `the Key Vault ${new URL(base).hostname}`
   const document = secret === undefined ? singleValue(where) : jsonMembers(where)
   const nameOf = (names: readonly string[]): string => secret ?? names[0] ?? ''
-  const inVault = async ({ signal }: Call, name: string, { body, expect = [] }: { body?: object; expect?: readonly number[] } = {}) => {
+  /** Logs in once for the requests of one call. */
+  const session = async ({ signal }: Call): Promise<Session> => {
     // The vault could say where to log in. It is not asked: who answers in its place would be sent the login.
     const scope = `${given.resource.replace(/\/+$/, '')}/.default`
     const clientSecret = await world.read(given.clientSecret)
-    const token = await entraToken({ where, authority, tenant, clientId, clientSecret, scope, signal })
-    const url = `${base}/secrets/${encodeURIComponent(name)}?api-version=${VERSION}`
-    const headers = { authorization: `Bearer ${token}` }
-    return ask({ where, url, method: body === undefined ? 'GET' : 'PUT', headers, signal, expect, codeOf, ...(body && { body }) })
+    const headers = { authorization: `Bearer ${await entraToken({ where, authority, tenant, clientId, clientSecret, scope, signal })}` }
+    return (name, { body, expect = [] } = {}) => {
+      const url = `${base}/secrets/${encodeURIComponent(name)}?api-version=${VERSION}`
+      return ask({ where, url, method: body === undefined ? 'GET' : 'PUT', headers, signal, expect, codeOf, ...(body && { body }) })
+    }
   }
   /** What a reader gets; null where there is no such secret. @throws refused where its newest version is disabled */
-  const newest = async (call: Call, name: string): Promise<Secret | null> => {
-    const answer: Answer = await inVault(call, name, { expect: [404] })
+  const newest = async (inVault: Session, name: string): Promise<Secret | null> => {
+    const answer = await inVault(name, { expect: [404] })
     return answer.status === 404 ? null : bodyOf(where, answer, secretSchema)
   }
-  const looked = async (call: Call, names: readonly string[]) => document.read((await newest(call, nameOf(names)))?.value ?? null, names)
+  const looked = async (call: Call, names: readonly string[]) =>
+    document.read((await newest(await session(call), nameOf(names)))?.value ?? null, names)
   return {
     check: (call, names) =>
       findings(async () => {
@@ -84,20 +87,23 @@ export default function azureKeyVault(given: z.infer<typeof options>, world: Wor
 
     write: async (call, values) => {
       const name = nameOf(Object.keys(values))
-      const before = await newest(call, name)
+      const inVault = await session(call)
+      const before = await newest(inVault, name)
       const text = document.written(before?.value ?? null, values)
       if (before !== null && before.value === text) return { version: versionOf(name, before) }
       const tags = { ...before?.tags, keyturn: call.attempt }
       const contentType = before?.contentType ?? (secret === undefined ? undefined : 'application/json')
       const body = { value: text, tags, ...(contentType !== undefined && { contentType }) }
-      const written = bodyOf(where, await inVault(call, name, { body }), secretSchema)
+      const written = bodyOf(where, await inVault(name, { body }), secretSchema)
       // The vault has no write that fails if another came first: whoever finds another version on top does it again.
-      const after = await newest(call, name)
+      const after = await newest(inVault, name)
       if (after?.id !== written.id) throw outside('uncertain', where, `another version of "${name}" was written at the same time`)
       return { version: versionOf(name, written) }
     },
   }
 }
+
+type Session = (name: string, ask?: { readonly body?: object; readonly expect?: readonly number[] }) => Promise<Answer>
 
 const fault = (sentence: string): Finding => ({ severity: 'fault', sentence })
 const versionOf = (name: string, { id }: Secret): string => `${name}@${id.slice(id.lastIndexOf('/') + 1)}`
