@@ -1,5 +1,6 @@
 import { STS } from '@aws-sdk/client-sts'
 import { afterAll, afterEach, describe, expect, test } from 'vitest'
+import { rotatorConformance } from '../../../../test/conformance/secrets/rotator.ts'
 import { startAws } from '../../../../test/doubles/aws/aws.ts'
 import { AwsError } from '../../../../test/doubles/aws/aws-error.ts'
 import { callOf, worldOf } from '../../../../test/harness/parts.ts'
@@ -132,6 +133,15 @@ describe('what AWS knows late', () => {
     expect(await rotator.verify(callOf(), current)).toMatchObject({ works: false })
   })
 
+  test('a key that is turned on again is not back before every server takes it', async () => {
+    const { current, rotator } = newUser()
+    await rotator.disable?.(callOf(), current)
+    aws.account.propagation.activated = [false, false, false, true]
+    expect(await kind(Promise.resolve(rotator.enable?.(callOf(), current)))).toBe('busy')
+    await rotator.enable?.(callOf(), current)
+    expect(await rotator.verify(callOf(), current)).toMatchObject({ works: true })
+  })
+
   test('a key that IAM counts and does not list is one that nobody knows of', async () => {
     const { current, rotator } = newUser()
     aws.account.propagation.unlisted = 1
@@ -223,12 +233,18 @@ describe('failures', () => {
   })
 })
 
-test('the key in use at the first rotation has to be one of the user', async () => {
-  const [{ current, rotator }, other] = [newUser(), newUser()]
+test('the key in use at the first rotation has to be one of the user, and to work; its id need not be given', async () => {
+  const [{ name, current, rotator }, other] = [newUser(), newUser()]
+  aws.account.addKey(name)
+  const { secretAccessKey = '' } = current.parts
   expect(await rotator.adopt?.(callOf(), current.parts)).toEqual(current)
-  expect(await kind(Promise.resolve(rotator.adopt?.(callOf(), other.current.parts)))).toBe('refused')
-  expect(await kind(Promise.resolve(rotator.adopt?.(callOf(), { secretAccessKey: 'x' })))).toBe('refused')
-  expect(await rotator.check(callOf(), other.current)).toMatchObject([{ severity: 'fault' }])
+  expect(await rotator.adopt?.(callOf(), { secretAccessKey })).toEqual(current)
+  const wrong = [other.current.parts, { secretAccessKey: 'x' }, { ...current.parts, secretAccessKey: 'x' }, {}]
+  for (const parts of wrong) expect(await kind(Promise.resolve(rotator.adopt?.(callOf(), parts)))).toBe('refused')
+  expect(await open(name, { deleteInactiveAfter: '1d' }).check(callOf(), other.current)).toMatchObject([
+    { severity: 'fault', sentence: expect.stringContaining('is not one of the user') },
+    { severity: 'fault' },
+  ])
 })
 
 test.each([
@@ -238,4 +254,23 @@ test.each([
   ['a login in the address', { user: 'app', endpoint: 'https://a:b@iam.example' }],
 ])('%s is refused before anything is asked', (_, given) => {
   expect(options.safeParse(given).success).toBe(false)
+})
+
+rotatorConformance('aws-iam-access-key', async () => {
+  const { name, current } = newUser()
+  return {
+    config: { rotator: 'aws-iam-access-key', ...signedWith, user: name },
+    env,
+    first: { secretAccessKey: current.parts.secretAccessKey ?? '' },
+    templates: { AWS_KEY: '{accessKeyId}:{secretAccessKey}' },
+    login: ({ AWS_KEY = '' }) =>
+      useKey(AWS_KEY.slice(0, 20), AWS_KEY.slice(21)).then(
+        () => true,
+        () => false,
+      ),
+    live: async () => aws.account.keysOf(name).length,
+    // What STS says of a key at first, and of one that has ended.
+    rest: async () => void Object.assign(aws.account.propagation, { activated: [false, true, false], ended: [true] }),
+    close: async () => {},
+  }
 })

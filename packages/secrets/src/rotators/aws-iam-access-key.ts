@@ -4,7 +4,7 @@ import { type AwsKey, awsCode, awsOptions, type ClientOptions, inAws, sdk } from
 import { outside } from '../outside/failure.ts'
 import { findings } from '../outside/findings.ts'
 import type { Call, Finding, Verdict, World } from '../secret/call.ts'
-import type { Credential } from '../secret/credential.ts'
+import type { Credential, Parts } from '../secret/credential.ts'
 import { httpUrl } from '../secret/options.ts'
 import type { Rotator } from '../secret/rotator.ts'
 
@@ -108,6 +108,15 @@ export default function awsIamAccessKey(given: Options, world: World): Rotator {
       key,
     )
 
+  /** Several calls. Some taken and some refused is neither, whichever is hoped for: it is asked again. */
+  const tryAll = async (call: Call, { accessKeyId = '', secretAccessKey = '' }: Parts) => {
+    const seen: Awaited<ReturnType<typeof tryOnce>>[] = []
+    for (let tries = 0; tries < TRIES; tries++) seen.push(await tryOnce(call, { accessKeyId, secretAccessKey }))
+    const refusals = seen.filter((each) => typeof each === 'object')
+    if (refusals.length > 0 && refusals.length < TRIES) throw outside('busy', 'AWS STS', 'some of its servers know the key and some do not')
+    return refusals[0] ?? (seen.includes('of another') ? 'of another' : 'taken')
+  }
+
   const setStatus = (call: Call, { id, parts }: Credential, Status: 'Active' | 'Inactive'): Promise<void> =>
     inIam(call, async (iam, options) => {
       await iam.updateAccessKey({ UserName: user, AccessKeyId: idOf({ id, parts }, where), Status }, options).catch((error: unknown) => {
@@ -169,21 +178,21 @@ export default function awsIamAccessKey(given: Options, world: World): Rotator {
     },
 
     verify: async (call, { parts }): Promise<Verdict> => {
-      const { accessKeyId = '', secretAccessKey = '' } = parts
-      const seen: Awaited<ReturnType<typeof tryOnce>>[] = []
-      for (let tries = 0; tries < TRIES; tries++) seen.push(await tryOnce(call, { accessKeyId, secretAccessKey }))
-      if (seen.includes('of another')) return { works: false, later: false, sentence: 'the key is not one of this user and account' }
-      const codes = seen.flatMap((each) => (typeof each === 'object' ? [each.refused] : []))
-      if (codes.length === 0) return { works: true, sentence: `STS took the key for user "${user}", ${TRIES} times of ${TRIES}` }
-      // Neither works nor refused: asked again, whichever is hoped for.
-      if (codes.length < TRIES) throw outside('busy', 'AWS STS', 'some of its servers know the key and some do not')
-      const [code = ''] = codes
-      return { works: false, later: code !== 'SignatureDoesNotMatch', sentence: `STS refused the key (${code})` }
+      const answer = await tryAll(call, parts)
+      if (answer === 'taken') return { works: true, sentence: `STS took the key for user "${user}", ${TRIES} times of ${TRIES}` }
+      if (answer === 'of another') return { works: false, later: false, sentence: 'the key is not one of this user and account' }
+      const { refused } = answer
+      return { works: false, later: refused !== 'SignatureDoesNotMatch', sentence: `STS refused the key (${refused})` }
     },
 
     lastUsed: (call, credential) => lastUsedAt(call, idOf(credential, where)),
     disable: (call, credential) => setStatus(call, credential, 'Inactive'),
-    enable: (call, credential) => setStatus(call, credential, 'Active'),
+    // Done when it is let in again: consumers have it the moment after.
+    enable: async (call, credential) => {
+      await setStatus(call, credential, 'Active')
+      if ((await tryAll(call, credential.parts)) !== 'taken')
+        throw outside('busy', where, 'the key is active again, and AWS does not know it yet')
+    },
 
     revoke: async (call, credential, successor) => {
       const id = idOf(credential, where)
@@ -191,10 +200,14 @@ export default function awsIamAccessKey(given: Options, world: World): Rotator {
       await remove(call, id)
     },
 
-    adopt: async (call, parts) => {
-      const id = idOf({ id: null, parts }, where)
-      if (!(await keysOf(call)).some((key) => key.id === id)) throw outside('refused', where, `${id} is not one of its keys`)
-      return { id, parts }
+    // The id may be left out: STS knows which key the secret is of.
+    adopt: async (call, { accessKeyId: given, secretAccessKey = '' }) => {
+      for (const { id } of await keysOf(call)) {
+        if (given !== undefined && given !== id) continue
+        const accessKeyId = id
+        if ((await tryOnce(call, { accessKeyId, secretAccessKey })) === 'taken') return { id, parts: { accessKeyId, secretAccessKey } }
+      }
+      throw outside('refused', where, 'what was given is none of its keys that work')
     },
   }
 }

@@ -1,5 +1,6 @@
 import { Redis } from 'ioredis'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { rotatorConformance } from '../../../../test/conformance/secrets/rotator.ts'
 import { startAws } from '../../../../test/doubles/aws/aws.ts'
 import { callOf, worldOf } from '../../../../test/harness/parts.ts'
 import { canStartRedis, type RedisServer, startRedis } from '../../../../test/harness/redis-server.ts'
@@ -186,5 +187,44 @@ describe.skipIf(!canStartRedis)('elasticache-auth', async () => {
     expect(kindOf(error)).toBe(expected)
     const text = JSON.stringify(error, Object.getOwnPropertyNames(error))
     for (const { parts } of [first, next]) expect(text).not.toContain(parts.token)
+  })
+
+  rotatorConformance('elasticache-auth', async () => {
+    await newGroup()
+    const id = `group-${groups}`
+    let live: readonly string[] = [first.parts.token ?? '']
+    aws.elasticache.addGroup({
+      id,
+      token: live[0] ?? null,
+      setTokens: async (tokens, open) => {
+        live = tokens
+        await setTokens(tokens, open)
+      },
+    })
+    return {
+      config: { rotator: 'elasticache-auth', ...given(id) },
+      env,
+      first: { token: first.parts.token ?? '' },
+      templates: { REDIS_TOKEN: '{token}' },
+      login: async ({ REDIS_TOKEN = '' }) => {
+        const consumer = new Redis(server.url, { lazyConnect: true, enableReadyCheck: false, retryStrategy: () => null })
+        consumer.on('error', () => {})
+        try {
+          await consumer.connect()
+          await consumer.call('AUTH', REDIS_TOKEN)
+          return true
+        } catch {
+          return false
+        } finally {
+          consumer.disconnect()
+        }
+      },
+      live: async () => live.length,
+      // What AWS does about a token that it has already is not known: it takes it here.
+      rest: async () => {
+        aws.elasticache.rotatesToKnown = true
+      },
+      close: async () => {},
+    }
   })
 })

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { Client } from 'pg'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { rotatorConformance } from '../../../../test/conformance/secrets/rotator.ts'
 import { startAws } from '../../../../test/doubles/aws/aws.ts'
 import type { DbInstance } from '../../../../test/doubles/aws/rds.ts'
 import { callOf, worldOf } from '../../../../test/harness/parts.ts'
@@ -185,4 +186,17 @@ test('the address has no login in it, and the rest is what it should be', () => 
   expect(options.safeParse({ ...given('db'), address: 'postgres://app:secret@db/app' }).success).toBe(false)
   expect(options.safeParse({ ...given('db'), instance: '' }).success).toBe(false)
   expect(options.safeParse({ ...given('db'), password: 'x' }).success).toBe(false)
+})
+
+rotatorConformance('rds-master-password', async () => {
+  await newInstance()
+  return {
+    config: { rotator: 'rds-master-password', ...given(`db-${instances}`) },
+    env,
+    first: { password: 'as-it-was' },
+    templates: { PASSWORD: '{password}' },
+    login: ({ PASSWORD = '' }) => logIn(PASSWORD),
+    live: async () => 1,
+    close: async () => {},
+  }
 })
