@@ -103,9 +103,9 @@ const consoles = [...readDocuments()].flatMap(([document, text]) =>
     })),
 )
 
-// A rotation waits until readers have had its new key.
-describe('consoles', { timeout: 300_000 }, () => {
-  test.each(consoles)('$title prints what it says.', async ({ steps, cwd }) => {
+// A rotation waits until readers have had its new key: side by side they wait together.
+describe.concurrent('consoles', { timeout: 300_000 }, () => {
+  test.for(consoles)('$title prints what it says.', async ({ steps, cwd }, { expect }) => {
     const own = await createDatabase()
     try {
       await createApplication(own.pool)

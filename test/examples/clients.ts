@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { count } from '../harness/counts.ts'
 import type { Application, Ledger } from './application.ts'
 
 /**
@@ -46,7 +47,7 @@ export class Clients {
       await (n % 3 === 0 && this.#ledger.tokens.has(id) ? this.#saveTokens(id) : this.#saveConnector(id))
       if (n % 20 === 10) await this.#createKey(index)
       // The rotation shares the processor with this loop.
-      await sleep(2)
+      await sleep(count(10, 2))
     }
   }
 

@@ -1,7 +1,9 @@
 import { Agent, createServer, type IncomingMessage, type ServerResponse, request as send } from 'node:http'
 import { buffer, text } from 'node:stream/consumers'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll } from 'vitest'
 import { type Child, startChild } from '../harness/child.ts'
+import { count } from '../harness/counts.ts'
 
 /** What a process answered. */
 export interface Answer {
@@ -138,7 +140,11 @@ export function startTraffic(fleet: Fleet): Traffic {
     }
   }
   const loop = (async () => {
-    while (state.running) await visit()
+    while (state.running) {
+      await visit()
+      // The processes share the processor with this loop.
+      await sleep(count(20, 0))
+    }
   })()
   return {
     get minted() {

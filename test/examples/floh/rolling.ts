@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { count } from '../../harness/counts.ts'
 import type { Step } from '../procedure.ts'
 import type { Floh } from './application.ts'
 import type { useFloh } from './world.ts'
@@ -32,7 +33,7 @@ export class Turns {
       await turn().catch((error: unknown) => this.faults.push(String(error)))
       this.done++
       // All share the processor.
-      await sleep(10)
+      await sleep(count(50, 10))
     }
   }
 }

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { count } from '../../harness/counts.ts'
 import { ask } from './application.ts'
 import { accountOf, type Services } from './providers.ts'
 
@@ -63,7 +64,7 @@ export class Traffic {
     for (let n = 0; !this.#stopped; n++) {
       await turn(n).catch((error: unknown) => this.faults.push(`no answer: ${(error as Error).message}`))
       // All share the processor.
-      await sleep(5)
+      await sleep(count(30, 5))
     }
   }
 
