@@ -85,7 +85,8 @@ export function gcpKeys(project: string, rules: GcpRules): GcpKeys {
   const path = (rest: string) => new RegExp(`^/v1/projects/([^/]+)/serviceAccounts/([^/:]+)/keys${rest}$`)
   const change = (what: Partial<Pick<Key, 'disabled' | 'deleted'>>) =>
     inAccount((_, key) => {
-      if (key !== undefined) Object.assign(key, what, { asked: 0 })
+      const isNew = key !== undefined && Object.entries(what).some(([name, value]) => key[name as keyof Key] !== value)
+      if (isNew) Object.assign(key, what, { asked: 0 })
       return { status: 200, body: {} }
     })
   return {

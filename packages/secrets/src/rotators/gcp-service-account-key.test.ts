@@ -23,6 +23,7 @@ rotatorConformance('gcp-service-account-key', async () => {
   const own = await startGcp()
   // The clock of the suite jumps.
   own.rules.skew = Number.POSITIVE_INFINITY
+  Object.assign(own.rules.lag, { accept: 1, refuse: 1 })
   const at = { iam: own.origin, token: `${own.origin}/token` }
   const parsed = options.parse({ account: own.email, admin: { env: 'ADMIN' }, ...at })
   return {
@@ -59,6 +60,18 @@ test('a new key that Google does not accept yet works later.', async () => {
   const made = await rotator.create(call, null, first)
   expect(await rotator.verify(call, made)).toMatchObject({ works: false, later: true, sentence: expect.stringContaining('invalid_grant') })
   expect(await rotator.verify(call, made)).toMatchObject({ works: false, later: true })
+  expect(await rotator.verify(call, made)).toMatchObject({ works: true })
+  await rotator.revoke(call, made, first)
+})
+
+test('a key that is enabled again is given to nobody before it is accepted.', async () => {
+  const [rotator, call] = [open(), callOf()]
+  const made = await rotator.create(call, null, first)
+  await rotator.disable!(call, made)
+  gcp.rules.lag.accept = 1
+  expect(kindOf(await rotator.enable!(call, made).catch((error: unknown) => error))).toBe('busy')
+  gcp.rules.lag.accept = 0
+  await rotator.enable!(call, made)
   expect(await rotator.verify(call, made)).toMatchObject({ works: true })
   await rotator.revoke(call, made, first)
 })

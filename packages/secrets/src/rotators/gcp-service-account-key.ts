@@ -29,6 +29,7 @@ const madeSchema = z.object({ name: z.string(), privateKeyData: z.string() })
 
 // Of keys that a user made, disabled ones included.
 const MOST_KEYS = 10
+const ACCEPTED_MS = 10_000
 
 /**
  * The key of a service account of Google Cloud, as the text of its key file. Another service account with the role
@@ -106,8 +107,12 @@ export default function gcpServiceAccountKey({ account, admin, iam, token }: z.i
     disable: async (call, { id }) => {
       await change(call, id, 'disable')
     },
-    enable: async (call, { id }) => {
+    // Until it is accepted again nobody should be given it.
+    enable: async (call, { id, parts: { keyFile } }) => {
       if ((await change(call, id, 'enable')) === 404) throw outside('refused', where, 'there is no such key any more')
+      if (keyFile === undefined) return
+      const { status } = await askGoogle(login(call, keyFile), [400, 401])
+      if (status >= 400) throw outside('busy', where, 'the key is enabled, and not accepted again yet', ACCEPTED_MS)
     },
     revoke: async (call, { id }) => {
       await change(call, id, null)
