@@ -34,7 +34,7 @@ export const options = z
     /** The folder in which it runs; that of this process unless given. */
     folder: z.string().min(1).optional(),
     /** Names of the variables that it needs beside the usual ones. */
-    variables: z.array(z.string().refine(isVariableName, { error: 'expected the name of a variable' })).optional(),
+    env: z.array(z.string().refine(isVariableName, { error: 'expected the name of a variable' })).optional(),
     /** A regular expression, in any case, of lines that count; those of refused logins unless given. */
     pattern: z.string().min(1).max(2_000).refine(isPattern, { error: 'expected a regular expression' }).default(authenticationErrors),
     /** How long the log is watched, and how long before is compared with, in milliseconds; five minutes unless given. */
@@ -58,7 +58,7 @@ const MOST_BYTES = 256 * 1024 * 1024
  * Lines count by the time that stands in them, a line without one by that of the line before it. No line of the log is kept or printed.
  */
 export default function logErrors(given: z.infer<typeof options>, world: World): Gate {
-  const { file, command, folder, variables, windowMs, tolerance, allow } = given
+  const { file, command, folder, env: named, windowMs, tolerance, allow } = given
   const pattern = new RegExp(given.pattern, 'i')
   const where = file === undefined ? `the program "${command?.[0]}"` : `the log ${file}`
 
@@ -78,7 +78,7 @@ export default function logErrors(given: z.infer<typeof options>, world: World):
     else {
       const fill = (text: string) =>
         text.replaceAll('{since}', new Date(since).toISOString()).replaceAll('{seconds}', String(Math.ceil((world.now() - since) / 1000)))
-      const env = await environment(world, variables)
+      const env = await environment(world, named)
       const { code } = await runProgram({ where, command: (command ?? []).map(fill), folder, env, onLine, signal: call.signal })
       if (code !== 0) throw outside('uncertain', where, `it ended with code ${code}`)
     }
