@@ -1,41 +1,11 @@
 import { env } from '@keyturn/core'
 import { defineSecrets, type SecretConfig } from '@keyturn/secrets'
+import { elsewhere } from './elsewhere.ts'
+import { defined, type Places, runbook } from './places.ts'
 
 type StoreConfig = NonNullable<SecretConfig['stores']>[number]
 type TargetConfig = NonNullable<SecretConfig['targets']>[number]
 type GateConfig = NonNullable<SecretConfig['gates']>[number]
-
-/** Where CloudForge runs, and how patient it is: what differs between production and a test of it. */
-export interface Places {
-  /** The address of the API, as its clients have it. */
-  readonly api: string
-  /** The server of Postgres and the database, without a login: `db.internal:5432/cloudforge`. */
-  readonly postgres: string
-  readonly postgresRoles: readonly [string, string]
-  /** The server of Redis, without a login. */
-  readonly redis: string
-  /** The Connect server of 1Password. */
-  readonly connect: string
-  readonly fly?: { readonly endpoint: string; readonly pauseMs: number }
-  readonly anthropic?: string
-  readonly openai: { readonly project: string; readonly endpoint?: string }
-  readonly okta: string
-  readonly entra: { readonly tenant: string; readonly clientId: string; readonly adminId: string; readonly scope?: string } & {
-    readonly login?: string
-    readonly graph?: string
-    readonly api?: string
-  }
-  readonly aws: { readonly region: string; readonly user: string; readonly endpoint?: string; readonly stsEndpoint?: string }
-  /** Where the log is read: a file, or a program that prints it. */
-  readonly log: { readonly file: string } | { readonly command: readonly string[] }
-  /** How long the log is watched after a deployment, in milliseconds. */
-  readonly watchMs: number
-  /** How long an old credential goes on working; for tokens, how long they live at most. */
-  readonly grace: { readonly tokens: string; readonly others: string }
-}
-
-const defined = <T extends object>(options: T): T =>
-  Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T
 
 /** Every credential of CloudForge: who answers for it, where it stands, how often it changes, and what shows that it works. */
 export function inventory(places: Places) {
@@ -48,10 +18,11 @@ export function inventory(places: Places) {
   /** What the machines boot with. */
   const variables = (values: StoreConfig['values']): StoreConfig => ({ store: 'fly', ...app, probe: true, values })
   const machines: TargetConfig = { target: 'fly', ...app }
+  // The log comes first: a refused login takes a run back at once, where an ill service is given time to get well.
   const works = (component?: string): GateConfig[] => [
+    { gate: 'log-errors', ...places.log, pattern: '"event":"authentication-failed"', windowMs: places.watchMs },
     ...(component === undefined ? [] : [{ gate: 'health', url: `${api}/health`, path: `.components.${component}`, settleMs: 60_000 }]),
     { gate: 'smoke', url: `${api}/v1/projects`, basic: { user: env('SMOKE_CLIENT'), password: env('SMOKE_SECRET') }, settleMs: 60_000 },
-    { gate: 'log-errors', ...places.log, pattern: '"event":"authentication-failed"', windowMs: places.watchMs },
   ]
   const quarterly = { every: '90d', window: '02:00-05:00', jitter: '2h' } as const
   const secret = (config: Omit<SecretConfig, 'targets' | 'runbook'> & { readonly anchor: string }): SecretConfig => {
@@ -96,7 +67,7 @@ export function inventory(places: Places) {
     redis: secret({
       owner: 'platform',
       anchor: 'redis',
-      rotator: { rotator: 'redis-acl', nodes: [env('REDIS_ADMIN_URL')], user: 'cloudforge', endSessions: true },
+      rotator: { rotator: 'redis-acl', nodes: [env('REDIS_ADMIN_URL')], user: 'cloudforge' },
       ...quarterly,
       automatic: true,
       first: { user: env('REDIS_USER'), password: env('REDIS_PASSWORD') },
@@ -170,11 +141,9 @@ export function inventory(places: Places) {
       ],
       gates: works('aws'),
     }),
+    ...elsewhere(places),
   })
 }
-
-/** Where this folder's RUNBOOK.md is published. */
-export const runbook = 'https://handbook.cloudforge.example/secrets'
 
 /** Which secrets are brought in line together: `keyturn secrets sync $(…)` takes names. */
 export const groups = {

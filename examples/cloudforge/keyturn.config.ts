@@ -1,5 +1,6 @@
 import { defineConfig, env } from '@keyturn/core'
 import { sealedSecrets } from '@keyturn/secrets'
+import { alerts } from './alerts.ts'
 import { inventory } from './inventory.ts'
 
 /** What `keyturn secrets` works with in production. */
@@ -7,6 +8,7 @@ export default defineConfig({
   database: env('KEYTURN_DATABASE_URL'),
   keyrings: { secrets: { root: env('KEYTURN_ROOT_KEY') } },
   fields: { ...sealedSecrets('secrets') },
+  alerts: alerts(),
   secrets: inventory({
     api: 'https://api.cloudforge.example',
     postgres: 'db.internal:5432/cloudforge',

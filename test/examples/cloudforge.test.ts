@@ -1,3 +1,6 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Redis } from 'ioredis'
+import { Client } from 'pg'
 import { expect, test } from 'vitest'
 import { knock } from '../harness/parts.ts'
 import { ask, send } from './asking.ts'
@@ -5,11 +8,45 @@ import { useCloudForge } from './cloudforge/world.ts'
 
 const forge = useCloudForge()
 
-test('the application is well before anything is rotated', async () => {
-  expect((await ask(forge.url, 'GET', '/health')).body).toEqual({
-    status: 'ok',
-    components: { postgres: 'ok', redis: 'ok', ai_provider: 'ok', identity_provider: 'ok', aws: 'ok' },
-  })
+// All share the processor.
+const PAUSE_MS = 10
+const well = { postgres: 'ok', redis: 'ok', ai_provider: 'ok', identity_provider: 'ok', aws: 'ok' }
+
+test('C1 The inventory says of every secret where it stands, how often it changes, and whether by itself; what is overdue stands first', async () => {
+  const days = { quarterly: '90d', half: '180d', yearly: '365d' }
+  await forge.start()
+  const { code, stdout } = await forge.command(['secrets', 'list', '--json'])
+  expect(code).toBe(0)
+  const found: readonly Listed[] = JSON.parse(stdout).secrets
+  const rows = found.map(({ name, every, automatic, stores }) => [name, every, automatic, stores.join(' ')])
+  expect(rows.toSorted(([one], [other]) => String(one).localeCompare(String(other)))).toEqual([
+    ['anthropic', days.half, false, 'one-password fly'],
+    ['aws', days.quarterly, true, 'one-password fly'],
+    ['azure', days.yearly, true, 'azure-key-vault'],
+    ['entra', days.yearly, true, 'one-password fly'],
+    ['gcp', days.quarterly, true, 'gcp-secret-manager'],
+    ['jwt-signing-key', days.quarterly, true, 'one-password fly'],
+    ['okta', days.quarterly, false, 'one-password fly'],
+    ['openai', days.half, true, 'one-password fly'],
+    ['postgres', days.quarterly, true, 'one-password fly'],
+    ['redis', days.quarterly, true, 'one-password fly'],
+    ['session-cache', days.quarterly, true, 'aws-secrets-manager'],
+    ['warehouse', days.quarterly, true, ''],
+  ])
+  for (const { owner, runbook, overdue, since } of found) {
+    expect([owner, runbook]).not.toContain(null)
+    // Nobody knows how old they are: they are due now.
+    expect({ overdue, since }).toEqual({ overdue: true, since: null })
+  }
+  const secrets = await forge.start()
+  await forge.rotate(secrets, 'redis')
+  const after = await secrets.list()
+  expect(after.at(-1)).toMatchObject({ name: 'redis', overdue: false })
+  const later = await forge.start({ ahead: () => 91 * 86_400_000 })
+  expect(await later.status('redis')).toMatchObject({ overdue: true, dueAt: after.at(-1)!.dueAt })
+  const screen = (await forge.command(['secrets', 'list'])).stdout
+  expect(screen.indexOf('redis')).toBeGreaterThan(screen.indexOf('postgres'))
+  expect(screen).toMatch(/overdue/i)
 })
 
 test('C2 The secret of HS256 tokens changes under rolling restarts, three of them, and no token is refused', async () => {
@@ -18,6 +55,7 @@ test('C2 The secret of HS256 tokens changes under rolling restarts, three of the
   let kept: string[] = []
   // Each token is made by one process and, as the proxy goes on, tried at the other one, too; so are older ones, again and again.
   const client = knock(async () => {
+    await sleep(PAUSE_MS)
     kept.push((await ask(forge.url, 'POST', '/v1/session', { headers: forge.smoke })).body.token)
     for (const token of new Set([kept.at(-1)!, kept[Math.floor(kept.length / 2)]!, kept[0]!])) {
       const { status } = await send(forge.url, 'GET', '/v1/projects', { token })
@@ -52,4 +90,91 @@ test('C2 The secret of HS256 tokens changes under rolling restarts, three of the
   expect((await send(forge.url, 'GET', '/v1/projects', { token: old })).status).toBe(401)
 })
 
+test('C3 The password of the database changes by two roles that take turns, and no log-in is refused', async () => {
+  const secrets = await forge.start()
+  const dsn = () => forge.variables().DATABASE_URL!
+  const before = dsn()
+  const client = knock(() => sleep(PAUSE_MS).then(() => logInToPostgres(dsn())))
+  forge.onBoot(() => client.enough(2))
+  const steps = await forge.rotate(secrets, 'postgres').finally(() => forge.onBoot(async () => {}))
+  await client.enough(2)
+  expect(await client.stop()).toMatchObject({ refused: 0 })
+  expect(new URL(dsn()).username).toBe(forge.roles.pair[1])
+  await logInToPostgres(dsn())
+  await expect(logInToPostgres(before)).rejects.toMatchObject({ code: expect.stringMatching(/^28/) })
+
+  const seen = Object.values(steps.get('gates:promote')!)
+  expect(seen).toContainEqual(expect.stringContaining('has "ok" at .components.postgres'))
+  expect(seen).toContainEqual('Postgres let the new credential in')
+  expect((await ask(forge.url, 'GET', '/health')).body).toEqual({ status: 'ok', components: well })
+  const { password } = new URL(dsn())
+  expect([forge.providers.held('postgres', 'username'), forge.providers.held('postgres', 'password')]).toEqual([
+    forge.roles.pair[1],
+    password,
+  ])
+})
+
+test('C4 The password of Redis changes with two passwords at once, and no log-in is refused', async () => {
+  const secrets = await forge.start()
+  const url = () => forge.variables().REDIS_URL!
+  const before = url()
+  const client = knock(() => sleep(PAUSE_MS).then(() => logInToRedis(url())))
+  forge.onBoot(() => client.enough(2))
+  const steps = await forge.rotate(secrets, 'redis').finally(() => forge.onBoot(async () => {}))
+  await client.enough(2)
+  expect(await client.stop()).toMatchObject({ refused: 0 })
+  expect(url()).not.toBe(before)
+  await expect(logInToRedis(before)).rejects.toThrow()
+  expect(Object.values(steps.get('gates:promote')!)).toContainEqual(expect.stringContaining('has "ok" at .components.redis'))
+  expect(forge.providers.held('redis', 'password')).toBe(new URL(url()).password)
+})
+
+test('C8 After each rotation the log is watched, health is looked at and a request is made; one refused log-in takes it back', async () => {
+  const secrets = await forge.start()
+  const steps = await forge.rotate(secrets, 'aws')
+  const seen = Object.keys(steps.get('gates:promote')!).map((name) => name.split(' ')[0])
+  expect(seen).toEqual(['log-errors', 'health', 'smoke'])
+
+  const before = forge.variables()
+  const { gateway } = forge.providers
+  let lines = 0
+  // Right after the deployment a log-in of the application is refused, and it says so in its log.
+  const watched = await forge.start({
+    around: async ({ step }, work) => {
+      if (step !== 'gates:promote' || lines++ > 0) return await work()
+      gateway.refuses = () => true
+      expect((await ask(forge.url, 'GET', '/health')).body).toEqual({ status: 'degraded', components: { ...well, ai_provider: 'refused' } })
+      gateway.refuses = null
+      return await work()
+    },
+  })
+  const run = await forge.finish(watched, (await watched.rotate('aws')).id)
+  expect(run).toMatchObject({ state: 'rolled-back', note: expect.stringContaining('log-errors') })
+  expect(forge.variables()).toEqual(before)
+  expect((await ask(forge.url, 'GET', '/health')).body).toEqual({ status: 'ok', components: well })
+})
+
+async function logInToPostgres(connectionString: string): Promise<void> {
+  const client = new Client({ connectionString })
+  client.on('error', () => {})
+  await client.connect()
+  await client.end()
+}
+
+async function logInToRedis(url: string): Promise<void> {
+  const client = new Redis(url, { lazyConnect: true, retryStrategy: () => null, maxRetriesPerRequest: 0 })
+  client.on('error', () => {})
+  try {
+    await client.connect()
+    await client.get('cloudforge:nothing')
+  } finally {
+    client.disconnect()
+  }
+}
+
+type Listed = { readonly [_ in 'name' | 'every' | 'owner' | 'runbook' | 'since']: string | null } & {
+  readonly automatic: boolean
+  readonly overdue: boolean
+  readonly stores: readonly string[]
+}
 const kidOf = (token: string): string => JSON.parse(Buffer.from(token.split('.')[0]!, 'base64url').toString()).kid

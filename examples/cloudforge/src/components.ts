@@ -87,10 +87,16 @@ export class Components {
       commandTimeout: WAIT_MS,
       maxRetriesPerRequest: 0,
     })
-    client.on('error', () => {})
+    // A refused log-in is told here; `connect` only says that the connection is closed.
+    let refusal: unknown
+    client.on('error', (error) => {
+      refusal ??= error
+    })
     try {
       await client.connect()
       await client.ping()
+    } catch (error) {
+      throw refusal ?? error
     } finally {
       client.disconnect()
     }

@@ -3,11 +3,14 @@ import { appendFile, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { open } from '@keyturn/core'
-import { type Evidence, openSecrets, type Run, type SecretConfig, type Secrets, sealedSecrets } from '@keyturn/secrets'
+import { type Evidence, openSecrets, type Run, type SecretConfig, type Secrets, type SecretsOptions, sealedSecrets } from '@keyturn/secrets'
 import { afterAll, beforeAll, expect } from 'vitest'
-import { inventory, type Places } from '../../../examples/cloudforge/inventory.ts'
+import { alerts } from '../../../examples/cloudforge/alerts.ts'
+import { inventory } from '../../../examples/cloudforge/inventory.ts'
+import type { Places } from '../../../examples/cloudforge/places.ts'
 import { startMachine } from '../../../examples/cloudforge/src/machine.ts'
 import { type LocalProxy, startProxy } from '../../../examples/cloudforge/src/proxy.ts'
+import { runCommand } from '../../harness/command.ts'
 import { useDatabase } from '../../harness/postgres.ts'
 import { type Providers, startProviders } from './providers.ts'
 import { type PreparedRedis, preparePostgres, prepareRedis, type Recorder, type Roles, startRecorder } from './servers.ts'
@@ -17,10 +20,12 @@ type Inventory = { readonly [name: string]: SecretConfig }
 /** What a person does about a run; true when something was done. */
 type Person = (run: Run, secrets: Secrets) => Promise<boolean>
 
+/** What differs from the inventory, and what stands around the work: see `SecretsOptions`. */
+type Opening = { readonly change?: (secrets: Inventory) => Inventory } & Pick<SecretsOptions, 'ahead' | 'around'>
 type Steps = ReadonlyMap<string, Evidence>
 
 /** CloudForge with everything around it, for a test file: processes behind the proxy that boot with the secrets of Fly. */
-export function useCloudForge({ machines = 2 }: { readonly machines?: number } = {}) {
+export function useCloudForge() {
   const database = useDatabase()
   const smoke = randomBytes(24).toString('base64url')
   const closing: (() => Promise<unknown>)[] = []
@@ -42,7 +47,7 @@ export function useCloudForge({ machines = 2 }: { readonly machines?: number } =
     closing.push(() => redis.server.stop())
     closing.push(() => recorder.close())
     await setVariables(firstVariables())
-    for (let n = 0; n < machines; n++) await addMachine()
+    for (let n = 0; n < MACHINES; n++) await addMachine()
   })
   afterAll(async () => {
     await roles?.drop(database.pool).catch(() => {})
@@ -110,7 +115,13 @@ export function useCloudForge({ machines = 2 }: { readonly machines?: number } =
       graph: providers.entra.origin,
       api: providers.entra.api.url,
     },
-    aws: { region: 'eu-central-1', user: 'cloudforge-api', endpoint: providers.aws.endpoint, stsEndpoint: providers.aws.endpoint },
+    aws: {
+      region: 'eu-central-1',
+      user: 'cloudforge-api',
+      endpoint: providers.aws.endpoint,
+      stsEndpoint: providers.aws.endpoint,
+      credentials: { accessKeyId: { env: 'AWS_ACCESS_KEY_ID' }, secretAccessKey: { env: 'AWS_SECRET_ACCESS_KEY' } },
+    },
     log: { file: logFile() },
     watchMs: 1_000,
     grace: { tokens: '24h', others: '1s' },
@@ -142,20 +153,25 @@ export function useCloudForge({ machines = 2 }: { readonly machines?: number } =
       OKTA_API_TOKEN: providers.oktaToken,
       ENTRA_ADMIN_SECRET: providers.entra.admin.secret,
       ENTRA_CLIENT_SECRET: providers.entra.app.secret,
-      APP_AWS_ACCESS_KEY_ID: providers.aws.env.AWS_ACCESS_KEY_ID ?? '',
-      APP_AWS_SECRET_ACCESS_KEY: providers.aws.env.AWS_SECRET_ACCESS_KEY ?? '',
+      ...providers.aws.env,
+      APP_AWS_ACCESS_KEY_ID: providers.accessKey.id,
+      APP_AWS_SECRET_ACCESS_KEY: providers.accessKey.secret,
+      PAGERDUTY_ROUTING_KEY: providers.pagerDuty.routingKey,
+      SLACK_WEBHOOK_URL: providers.slack.url,
     }
   }
   const configOf = (change: (secrets: Inventory) => Inventory = (secrets) => secrets) => ({
+    database: { env: 'KEYTURN_DATABASE_URL' },
     keyrings: { secrets: { root: { env: 'KEYTURN_ROOT_KEY' } } },
     fields: sealedSecrets('secrets'),
     secrets: change(inventory(places())),
+    alerts: alerts(providers.pagerDuty.endpoint),
   })
   /** What a process of the operator's opens. */
-  const start = async (change?: (secrets: Inventory) => Inventory, ahead: () => number = () => 0): Promise<Secrets> => {
+  const start = async ({ change, ...more }: Opening = {}): Promise<Secrets> => {
     const keyturn = await open(configOf(change), { pool: database.pool, env: operator(), warn: () => {} })
     closing.push(() => keyturn.close())
-    return await openSecrets(keyturn, { pool: database.pool, env: operator(), actor: 'operator', ahead })
+    return await openSecrets(keyturn, { pool: database.pool, env: operator(), actor: 'operator', ...more })
   }
   /** Works on a run until it is over or somebody must act, and nobody does. */
   const finish = async (secrets: Secrets, runId: string, person: Person = async () => false): Promise<Run> => {
@@ -168,6 +184,12 @@ export function useCloudForge({ machines = 2 }: { readonly machines?: number } =
     database,
     start,
     finish,
+    /** Runs `keyturn` with the configuration, as an operator does. */
+    command: async (argv: readonly string[], { stdin, env }: { readonly stdin?: string; readonly env?: object } = {}) => {
+      await writeFile(join(folder, 'keyturn.config.json'), JSON.stringify(configOf()))
+      const given = { cwd: folder, env: { ...operator(), ...env }, ...(stdin !== undefined && { stdin }) }
+      return await runCommand(argv, given)
+    },
     configOf,
     places,
     operator,
@@ -220,4 +242,5 @@ async function stepsOf(secrets: Secrets, { id, state, note }: Run): Promise<Step
   return new Map(steps.map(({ step, evidence }) => [step, evidence]))
 }
 
+const MACHINES = 2
 const rootKey = 'c7'.repeat(32)

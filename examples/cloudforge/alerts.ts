@@ -1,0 +1,24 @@
+import { env } from '@keyturn/core'
+import type { AlertConfig } from '@keyturn/secrets'
+import { runbook } from './places.ts'
+
+/**
+ * Who is told of what. A refused login has been taken back when they hear of it; a leaked secret is being rotated without a grace.
+ *
+ * @param pagerDuty - the address of its events API; the real one unless given
+ */
+export function alerts(pagerDuty?: string): AlertConfig[] {
+  const runbooks = {
+    authentication: `${runbook}#authentication`,
+    connection: `${runbook}#connection`,
+    automatic: `${runbook}#automatic`,
+    leak: `${runbook}#leak`,
+  }
+  const pager = { routingKey: env('PAGERDUTY_ROUTING_KEY'), ...(pagerDuty !== undefined && { endpoint: pagerDuty }) }
+  return [
+    // Somebody is woken up.
+    { alert: 'pagerduty', ...pager, on: ['authentication', 'connection', 'leak', 'revocation'], runbooks },
+    // Read in the morning.
+    { alert: 'slack', url: env('SLACK_WEBHOOK_URL'), runbooks },
+  ]
+}
