@@ -304,6 +304,37 @@ describe('a run', () => {
     expect(issuerOf('keys').size).toBe(1)
   })
 
+  test('brings stores and targets in line with the credential in use, without a rotation; nothing else begins meanwhile', async () => {
+    await opened().finish((await begin('key')).id)
+    const now = await opened().start()
+    const before = values()
+    memory.get('app')?.set('KEY', 'what somebody wrote by hand')
+    expect(await now.sync({ only: ['key'] })).toMatchObject([{ secret: 'key', name: 'KEY', state: 'differs' }])
+    expect(values().KEY).toBe('what somebody wrote by hand')
+    let deployed = 0
+    deployments.set('machines', async () => {
+      deployed++
+      await expect(now.rotate('key')).rejects.toMatchObject({ code: 'ERR_RUN_RUNNING' })
+    })
+    const since = (await now.status('key')).since
+    await now.sync({ only: ['key'], apply: true })
+    expect([values(), deployed, issuerOf('keys').size, (await now.status('key')).since]).toEqual([before, 1, 1, since])
+    expect(await now.sync({ only: ['key'] })).toMatchObject([{ state: 'same' }])
+    // One that cannot go on is ended by a person.
+    memory.get('app')?.set('KEY', 'once more')
+    deployments.set('machines', async () => {
+      throw outside('refused', 'the machines', 'they answered 403')
+    })
+    await now.sync({ only: ['key'], apply: true })
+    const [stuck] = await now.history('key')
+    expect(stuck).toMatchObject({ state: 'paused', note: expect.stringContaining('they answered 403') })
+    await expect(now.rollback(stuck?.id ?? '')).rejects.toMatchObject({ code: 'ERR_RUN_STATE' })
+    expect(await now.cancel(stuck?.id ?? '')).toMatchObject({ state: 'cancelled' })
+    deployments.clear()
+    expect(await opened().finish((await now.rotate('key')).id)).toMatchObject({ state: 'completed' })
+    expect([issuerOf('keys').size, await opened().sealed()]).toEqual([1, 1])
+  })
+
   test('whose old credential is being ended cannot be taken back', async () => {
     const { id } = await begin('key')
     await opened().finish(id)

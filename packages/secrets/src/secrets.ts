@@ -15,7 +15,6 @@ import { type SecretStatus, statusOf } from './secret/inventory.ts'
 import { type OpenedSecret, openAlerts, openSecret, worldOf } from './secret/opened-secret.ts'
 import { assertSound, planOf, type SecretPlan } from './secret/plan.ts'
 import { runbookOf } from './secret/runbook.ts'
-import { render } from './secret/template.ts'
 
 /** What secrets are opened with: the database that `open` of core was given. */
 export type SecretsOptions = ({ readonly pool: PgPool } | { readonly pglite: Parameters<typeof pgliteState>[0] }) & {
@@ -168,12 +167,17 @@ export class Secrets {
   }
 
   /**
-   * Compares stores with the credentials in use; with `apply`, writes what differs and has the targets take it. Nothing is rotated. A secret that
-   * was never rotated here and has no `first` is left out, and one that is being rotated.
+   * Compares stores with the credentials in use. With `apply` what differs is written, and the targets take it: a run of its own, so that no
+   * rotation begins meanwhile. Nothing is rotated. A secret that was never rotated here and has no `first` is left out, and one that has a run.
    *
-   * @param only - names of secrets; all unless given
+   * @param options.only - names of secrets; all unless given
+   * @returns what was found before anything was written
    */
-  async sync({ only, apply = false }: { readonly only?: readonly string[]; readonly apply?: boolean } = {}): Promise<Drift[]> {
+  async sync({
+    only,
+    apply = false,
+    ...settling
+  }: { readonly only?: readonly string[]; readonly apply?: boolean } & SettleOptions = {}): Promise<Drift[]> {
     const found: Drift[] = []
     for (const name of only ?? this.names) {
       const secret = this.#secret(name)
@@ -181,17 +185,11 @@ export class Secrets {
       if (current === null || (await this.status(name)).run !== null) continue
       const drift = await driftOf(secret, current, looking(name))
       found.push(...drift)
-      if (apply && drift.some(({ state }) => state !== 'same')) await this.#bringInLine(secret, current)
+      if (!apply || drift.every(({ state }) => state === 'same')) continue
+      const { id } = await begin(this.#ground, secret, { actor: this.#actor, now: await this.#engine.now(), sync: true })
+      await this.settle(id, settling)
     }
     return found
-  }
-
-  async #bringInLine(secret: OpenedSecret, current: { readonly id: string | null; readonly parts: Parts }): Promise<void> {
-    const versions: Record<string, string | null> = {}
-    const call = looking(secret.name)
-    for (const { name, store, templates } of secret.stores)
-      versions[name] = (await store.write(call, render(templates, { current, previous: null, next: null }))).version
-    for (const { part } of secret.targets) await part.deploy({ ...call, signal: AbortSignal.timeout(part.callMs ?? 600_000) }, versions)
   }
 
   /** A runbook in Markdown, for all secrets unless some are named. Holds no values. @throws `ERR_UNKNOWN_NAME` */

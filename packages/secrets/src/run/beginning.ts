@@ -8,7 +8,7 @@ import type { Run } from './run.ts'
 import { insertRun } from './run-rows.ts'
 import type { SealedValues } from './sealed-values.ts'
 import { defaultCallMs } from './step-world.ts'
-import { stepsForward } from './steps.ts'
+import { stepsForward, stepsOfSync } from './steps.ts'
 
 export interface Ground {
   readonly state: SqlState
@@ -28,14 +28,20 @@ export async function currentOf({ state, values }: Ground, name: string): Promis
 }
 
 /**
- * Puts a rotation on record. Nothing outside is called, but to complete the credential that is in use.
+ * Puts a rotation on record, or with `sync` what brings stores and targets in line. Nothing outside is called, but to complete the credential that
+ * is in use.
  *
  * @throws `ERR_RUN_RUNNING`
  */
 export async function begin(
   ground: Ground,
   secret: OpenedSecret,
-  { actor, now, leaked }: { readonly actor: string; readonly now: number; readonly leaked: boolean },
+  {
+    actor,
+    now,
+    leaked = false,
+    sync = false,
+  }: { readonly actor: string; readonly now: number; readonly leaked?: boolean; readonly sync?: boolean },
 ): Promise<Run> {
   const { state, alerts } = ground
   const { schema } = state
@@ -48,7 +54,7 @@ export async function begin(
     rotator: config.rotator.rotator,
     state: 'running',
     direction: 'forward',
-    steps: stepsForward(secret, { hasOld: old !== null }),
+    steps: sync ? stepsOfSync : stepsForward(secret, { hasOld: old !== null }),
     position: 0,
     attempt: randomUUID(),
     facts: { oldId: old?.id ?? null, ...(leaked ? { hurried: true, leaked: true } : {}) },

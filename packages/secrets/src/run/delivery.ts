@@ -28,7 +28,7 @@ export async function unstage({ secret, call }: StepWorld): Promise<Outcome> {
  * - `announce`: everybody learns the new one, and goes on using the old.
  * - `promote`: everybody uses the new one, and still accepts the old.
  * - `withdraw`: the old one is accepted no more.
- * - `back`: as it was.
+ * - `back`: as it was; `sync`: as it should be.
  */
 export function slotsOf({ old, made }: Pick<StepWorld, 'old' | 'made'>, phase: Phase): Slots {
   const table: Record<Phase, Slots> = {
@@ -36,6 +36,7 @@ export function slotsOf({ old, made }: Pick<StepWorld, 'old' | 'made'>, phase: P
     promote: { current: made, previous: old, next: null },
     withdraw: { current: made, previous: null, next: null },
     back: { current: old, previous: null, next: null },
+    sync: { current: old, previous: null, next: null },
   }
   return table[phase]
 }

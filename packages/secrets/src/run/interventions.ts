@@ -5,7 +5,7 @@ import type { Ground } from './beginning.ts'
 import { type Facts, isOver, type Run } from './run.ts'
 import { lease, release, selectRun, updateRun, wishBack } from './run-rows.ts'
 import { defaultCallMs } from './step-world.ts'
-import { isPastReturn, stepsBack } from './steps.ts'
+import { isPastReturn, isSync, stepsBack } from './steps.ts'
 
 /** What a person said about ids that may be of a run. */
 export interface Answers {
@@ -156,7 +156,8 @@ export async function revokeNow(acting: Acting, runId: string): Promise<Run> {
 /** Ends a run that has made nothing yet. One that has is rolled back. */
 export async function cancel(acting: Acting, runId: string): Promise<Run> {
   const run = await selectRun(acting.ground.state, runId)
-  const made = run.steps.indexOf('create')
+  // What was brought in line so far is as it should be.
+  const made = isSync(run.steps) ? run.steps.length : run.steps.indexOf('create')
   if (run.direction === 'back' || run.position > made || (run.position === made && run.facts.step !== undefined))
     return await rollBack(acting, runId)
   const { values } = acting.ground

@@ -40,8 +40,11 @@ export type StepName =
   | 'remove'
   | 'confirm-removed'
 
-/** A deployment: the new value is announced, is promoted, the old one is withdrawn; or everything goes back. */
-export type Phase = 'announce' | 'promote' | 'withdraw' | 'back'
+/**
+ * A deployment: the new value is announced, is promoted, the old one is withdrawn; or everything goes back. Without a rotation: what drifted is
+ * brought in line (`sync`).
+ */
+export type Phase = 'announce' | 'promote' | 'withdraw' | 'back' | 'sync'
 
 /** What a run remembers, without secrets. */
 export interface Facts {

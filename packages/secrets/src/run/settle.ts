@@ -7,7 +7,7 @@ import type { Outcome } from './outcome.ts'
 import { type Facts, numberOf, type Run, type StepName, type StepRecord } from './run.ts'
 import { fromMs } from './run-rows.ts'
 import type { SealedValues } from './sealed-values.ts'
-import { isPastReturn, stepsBack } from './steps.ts'
+import { isPastReturn, isSync, stepsBack } from './steps.ts'
 
 interface Applying {
   readonly schema: string
@@ -177,7 +177,7 @@ function finished(run: Run, { now, secret }: Circumstances): Settled {
     endedAt: now,
     wakeAt: null,
     note: run.direction === 'back' ? (facts.reason ?? null) : null,
-    sweepAt: secret.rotator.list === undefined ? null : now + sweepAfterMs,
+    sweepAt: secret.rotator.list === undefined || isSync(run.steps) ? null : now + sweepAfterMs,
     facts,
     ...(run.direction === 'back' ? { newValue: null } : {}),
   }
@@ -186,6 +186,7 @@ function finished(run: Run, { now, secret }: Circumstances): Settled {
     ...settled,
     async apply(sql, applying) {
       const { schema, values, alerts } = applying
+      if (isSync(run.steps)) return
       await values.erase(sql, run.direction === 'back' ? run.newValue : run.oldValue)
       if (run.direction === 'back') return
       await sql.query(`UPDATE ${schema}.secret SET last_at = ${fromMs('$2')} WHERE name = $1::text`, [run.secret, String(now)])
@@ -213,8 +214,16 @@ function plain(run: Run, record: StepRecord | null, data: AuditEvent['data'], te
   }
 }
 
-const actionOf = ({ state }: Run, { outcome }: AuditEvent['data']): string =>
-  state === 'completed' ? 'secret.rotate' : state === 'rolled-back' ? 'secret.rollback' : outcome === 'paused' ? 'run.pause' : 'run.step'
+const actionOf = ({ state, steps }: Run, { outcome }: AuditEvent['data']): string =>
+  state === 'completed'
+    ? isSync(steps)
+      ? 'secret.sync'
+      : 'secret.rotate'
+    : state === 'rolled-back'
+      ? 'secret.rollback'
+      : outcome === 'paused'
+        ? 'run.pause'
+        : 'run.step'
 
 /** What kind of trouble a step is in, for those who are told of some kinds only. */
 function conditionOf(run: Run, step: StepName | undefined): Condition {

@@ -53,8 +53,12 @@ export function stepsBack(secret: OpenedSecret, forward: readonly StepName[], po
   ]
 }
 
+/** What brings stores and targets in line with the credential in use: nothing is rotated. */
+export const stepsOfSync: readonly StepName[] = deployment('sync')
+export const isSync = (steps: readonly StepName[]): boolean => steps.includes('write:sync')
+
 /** From this step on nothing takes the old credential back. */
 export const isPastReturn = (steps: readonly StepName[], position: number): boolean => {
   const revoke = steps.indexOf('revoke')
-  return revoke >= 0 && position >= revoke
+  return isSync(steps) || (revoke >= 0 && position >= revoke)
 }
