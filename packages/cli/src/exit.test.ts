@@ -1,6 +1,6 @@
 import { fail } from '@keyturn/core'
 import { expect, test } from 'vitest'
-import { exitOfError, exitOfRotation, exitOfVerification } from './exit.ts'
+import { exitOfError, exitOfRotation, exitOfSecretRun, exitOfVerification } from './exit.ts'
 
 test('an error before anything was attempted is 2, and 1 afterwards', () => {
   for (const code of ['ERR_USAGE', 'ERR_CONFIG', 'ERR_SAMPLE', 'ERR_KEY_FORMAT', 'ERR_ROTATION_RUNNING', 'ERR_DATABASE'] as const) {
@@ -24,6 +24,26 @@ test.each([
   ['cancelled', 0, 1],
 ] as const)('a rotation that is %s with %i values set aside is %i', (state, failedCount, code) => {
   expect(exitOfRotation({ state, failedCount })).toBe(code)
+})
+
+test.each([
+  ['completed', 'forward', 'sweep', 0],
+  ['rolled-back', 'back', 'sweep', 1],
+  ['cancelled', 'forward', 'task', 1],
+  ['waiting', 'forward', 'grace', 0],
+  ['waiting', 'forward', 'soak', 0],
+  ['waiting', 'forward', 'revoke', 4],
+  ['waiting', 'back', 'remove', 4],
+  ['running', 'forward', 'verify', 4],
+  ['paused', 'forward', 'grace', 4],
+] as const)('a run of a secret that is %s, %s, at %s is %i', (state, direction, step, code) => {
+  expect(exitOfSecretRun({ state, direction, steps: [step], position: 0 }, { wanted: ['completed'], remains: false })).toBe(code)
+})
+
+test('what was asked for decides: a run that was to go back, and one that leaves something behind', () => {
+  const at = { direction: 'back', steps: [], position: 0 } as const
+  expect(exitOfSecretRun({ ...at, state: 'rolled-back' }, { wanted: ['rolled-back'], remains: false })).toBe(0)
+  expect(exitOfSecretRun({ ...at, state: 'completed' }, { wanted: ['completed'], remains: true })).toBe(3)
 })
 
 const none = { missing: [] }

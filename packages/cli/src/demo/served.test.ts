@@ -19,7 +19,7 @@ async function firstSteps(link: string): Promise<object> {
   }
   // What stands under which key was counted at the start.
   const counted = async () => ((await (await fetch(`${origin}/v1/keyrings/app`, { headers })).json()) as { census: unknown }).census
-  await expect.poll(counted, { timeout: 60_000 }).not.toBeNull()
+  await expect.poll(counted).not.toBeNull()
   const begun = await fetch(`${origin}/v1/rotations`, { method: 'POST', headers, body: JSON.stringify({ keyring: 'app', accept: true }) })
   const { id } = (await begun.json()) as { id: string }
   for (;;) {

@@ -33,7 +33,7 @@ export async function follow(
   await stoppable(call, (signal) => told(call, { secrets, runId }, () => settled(secrets, { runId, longest, signal })))
   const { run, steps } = await secrets.run(runId)
   const { revokes } = await secrets.status(run.secret)
-  const remains = run.state === 'completed' && run.oldValue === null && revokes
+  const remains = run.state === 'completed' && run.oldValue === null && revokes && run.steps.includes('create')
   print(call, runData(run, steps), secretRunScreen(call, run, { remains, revokes }))
   return exitOfSecretRun(run, { wanted, remains })
 }

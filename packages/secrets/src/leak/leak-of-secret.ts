@@ -37,7 +37,8 @@ export async function leakOfSecret(secrets: Secrets, name: string, { since }: { 
 export function exposureOf(status: SecretStatus, runs: readonly Run[], since?: number): string[] {
   const { name, run } = status
   const sentences: string[] = []
-  const [last] = runs.filter(({ state }) => state === 'completed')
+  // Stores that were brought in line made nothing new.
+  const [last] = runs.filter(({ state, steps }) => state === 'completed' && steps.includes('create'))
   const inUse = status.since === null ? null : Date.parse(status.since)
   const answered = since === undefined ? last?.facts.leaked === true : inUse !== null && inUse > since
   const unfinished = runs.find(({ id }) => id === run?.id)

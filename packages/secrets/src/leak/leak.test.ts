@@ -1,0 +1,116 @@
+import { open } from '@keyturn/core'
+import { leakOfKey, leakOfSecret, leakTime, openSecrets, sealedSecrets } from '@keyturn/secrets'
+import { expect, test } from 'vitest'
+import { usePglite } from '../../../../test/harness/pglite.ts'
+import { issue, issuerOf } from '../../../../test/secrets/parts/issuer.ts'
+
+const pglite = usePglite()
+const secret = (risk: 'high' | 'low') => ({
+  rotator: { rotator: './test/secrets/parts/issuer.ts', id: `leak ${risk}` },
+  stores: [{ store: './test/secrets/parts/memory-store.ts', id: `leak ${risk}`, values: { KEY: '{value}' } }],
+  first: { value: { env: risk.toUpperCase() } },
+  risk,
+})
+
+/** An application with a field, secrets of two risks and a keyring for both. */
+async function application() {
+  const first = { low: issue('leak low', null), high: issue('leak high', null) }
+  const env = { ROOT: '5e'.repeat(32), LOW: first.low.value, HIGH: first.high.value }
+  await pglite().exec('CREATE TABLE IF NOT EXISTS users (id int PRIMARY KEY, token text)')
+  const config = {
+    refreshMs: 50,
+    keyrings: { app: { root: { env: 'ROOT' } } },
+    fields: { ...sealedSecrets('app'), 'users.token': { column: 'users.token', keyring: 'app', bind: ['id'] } },
+    secrets: { minor: secret('low'), major: secret('high') },
+  }
+  const keyturn = await open(config, { pglite: pglite(), env, warn: () => {} })
+  return { keyturn, secrets: await openSecrets(keyturn, { pglite: pglite(), env }), values: Object.values(first).map(({ value }) => value) }
+}
+
+test('a leaked key exposes its values and the secrets that stand under it, until all of them are changed and it is retired.', async () => {
+  const { keyturn, secrets, values } = await application()
+  try {
+    await pglite().query('INSERT INTO users VALUES (1, $1)', [await keyturn.field('users.token').encrypt('a token', { id: 1 })])
+    for (const name of ['minor', 'major']) await secrets.settle((await secrets.rotate(name, { leaked: true })).id)
+    const [active] = (await keyturn.keyrings('app'))[0]?.versions ?? []
+    const version = active?.id ?? ''
+    const found = await leakOfKey(keyturn, secrets, { keyring: 'app', version })
+    expect(found.opens.map(({ what, name, values: counted, risk }) => [what, name, counted, risk])).toEqual([
+      ['field', 'keyturn.sealed', 2, 'critical'],
+      ['field', 'users.token', 1, 'critical'],
+      ['secret', 'major', null, 'high'],
+      ['secret', 'minor', null, 'low'],
+    ])
+    expect(found.mends.map(({ command }) => command)).toEqual([
+      'keyturn rotate app',
+      'keyturn retire app',
+      'keyturn secrets rotate major --leaked',
+      'keyturn secrets rotate minor --leaked',
+    ])
+    expect(found.exposed).toEqual([
+      `key ${version} of keyring "app" is active: new values are written under it`,
+      expect.stringMatching(/^values stand under it: (2 of keyturn\.sealed, 1 of users\.token|1 of users\.token, 2 of keyturn\.sealed)$/),
+      expect.stringMatching(/^major: the credential in use since .* may be the one that others know$/),
+      expect.stringMatching(/^minor: /),
+    ])
+    expect(found.unknown).toEqual([
+      expect.stringContaining('What stood in users.token may have been read'),
+      expect.stringContaining('Backups'),
+    ])
+
+    await keyturn.rotate('app')
+    await keyturn.retire('app')
+    const retired = await leakOfKey(keyturn, secrets, { keyring: 'app', version })
+    expect(retired.mends.map(({ command }) => command)).toEqual([
+      'keyturn secrets rotate major --leaked',
+      'keyturn secrets rotate minor --leaked',
+    ])
+    expect(retired.exposed).toEqual([expect.stringMatching(/^major: /), expect.stringMatching(/^minor: /)])
+    for (const name of ['minor', 'major']) await secrets.settle((await secrets.rotate(name, { leaked: true })).id)
+    const over = await leakOfKey(keyturn, secrets, { keyring: 'app', version })
+    expect([over.exposed, over.mends]).toEqual([[], []])
+    const whole = await leakOfKey(keyturn, secrets, { keyring: 'app' })
+    expect([whole.subject, whole.exposed.length > 0]).toEqual([
+      expect.objectContaining({ versions: expect.arrayContaining([version]) }),
+      true,
+    ])
+    const text = JSON.stringify([found, retired, over, whole])
+    for (const value of [...values, ...[...issuerOf('leak low').values(), ...issuerOf('leak high').values()].map((key) => key.value)])
+      expect(text).not.toContain(value)
+    await expect(leakOfKey(keyturn, secrets, { keyring: 'app', version: 'nosuchid' })).rejects.toMatchObject({ code: 'ERR_UNKNOWN_NAME' })
+  } finally {
+    await keyturn.close()
+  }
+})
+
+test('a leaked secret is exposed while its old credential may work: in a grace, in a run that is not over, without a rotation since.', async () => {
+  await pglite().exec('DROP SCHEMA keyturn CASCADE; TRUNCATE users')
+  const { keyturn, secrets } = await application()
+  try {
+    const never = await leakOfSecret(secrets, 'major')
+    expect(never).toMatchObject({
+      exposed: ['major: the credential in use was never rotated here'],
+      mends: [{ command: 'keyturn secrets rotate major --leaked' }],
+    })
+    const { id } = await secrets.settle((await secrets.rotate('major')).id, { waitMs: 0 })
+    const inGrace = await leakOfSecret(secrets, 'major')
+    expect(inGrace.exposed).toEqual([
+      expect.stringContaining('may be the one that others know'),
+      expect.stringMatching(/^major: the old credential is not confirmed to be ended; run run_\S+ is waiting at grace: /),
+    ])
+    expect(inGrace.mends[0]?.command).toBe(`keyturn secrets revoke ${id} --yes`)
+    // What leaked long ago was the one before.
+    const before = { since: leakTime('2020-01-01') }
+    expect((await leakOfSecret(secrets, 'major', before)).exposed).toEqual([expect.stringContaining('is not confirmed to be ended')])
+    await secrets.revoke(id)
+    await secrets.settle(id)
+    expect((await leakOfSecret(secrets, 'major', before)).exposed).toEqual([])
+    expect((await leakOfSecret(secrets, 'major')).exposed).toEqual([expect.stringContaining('may be the one that others know')])
+    await secrets.settle((await secrets.rotate('major', { leaked: true })).id)
+    const over = await leakOfSecret(secrets, 'major')
+    expect([over.exposed, over.unknown.at(-1)]).toEqual([[], expect.stringContaining('If so, rotate it again.')])
+    expect(() => leakTime('yesterday')).toThrow('2026-11-21')
+  } finally {
+    await keyturn.close()
+  }
+})
