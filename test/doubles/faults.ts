@@ -50,7 +50,9 @@ export interface FaultCount {
 }
 
 export interface Faults {
-  /** The next calls of this operation (`*`: of any) meet this fault. Faults of one operation come in the order in which they were asked for. */
+  /**
+   * The next calls of this operation (`*`: of any) meet this fault. Faults of one operation come in the order in which they were asked for.
+   */
   next(operation: string, fault: Fault, count?: FaultCount): void
   /** Nothing goes wrong any more. */
   clear(): void

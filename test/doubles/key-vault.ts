@@ -3,7 +3,9 @@ import { makeCertificate } from './certificate.ts'
 import { type Answer, type Asked, credentialOf, type Double, jsonOf, type Operation, startDouble } from './faults.ts'
 
 export interface KeyVaultOptions {
-  /** Which tokens are good: those of a double of Entra, for the resource `https://vault.azure.net`. Unless given, the double's own `token`. */
+  /**
+   * Which tokens are good: those of a double of Entra, for the resource `https://vault.azure.net`. Unless given, the double's own `token`.
+   */
   readonly isToken?: (token: string) => boolean
   /** Where the challenge sends a client that has no token. */
   readonly authority?: string

@@ -118,3 +118,12 @@ test('a lost answer is uncertain, a throttled call busy, and both may be made ag
   for (const _ of [1, 2, 3]) kinds.push(await rotator.revoke(call, { id, parts: {} }, first).then(() => 'done', kindOf))
   expect(kinds).toEqual(['uncertain', 'busy', 'done'])
 })
+
+test('options that cannot be right are refused, and what stood there is not repeated.', () => {
+  const right = {}
+  expect(options.safeParse(right).success).toBe(true)
+  for (const wrong of [{ admin: 'sk-ant-admin-s3cret' }, { workspace: 'a b' }, { endpoint: 'https://me:s3cret@example.com' }, { odd: 1 }]) {
+    const { success, error } = options.safeParse({ ...right, ...wrong })
+    expect([wrong, success, JSON.stringify(error?.issues).includes('s3cret')]).toEqual([wrong, false, false])
+  }
+})

@@ -34,8 +34,8 @@ const VERSION = '2023-06-01'
 const PATTERN = 'sk-ant-api\\d\\d-[\\w-]{20,300}'
 
 /**
- * An API key of Anthropic. No API makes one: a person makes it in the console and pastes it. The rest is done by itself with an Admin API key: the new key
- * is found by what the list shows of it, the old one is switched off, which can be taken back, and archived, which cannot.
+ * An API key of Anthropic. No API makes one: a person makes it in the console and pastes it. The rest is done by itself with an Admin API
+ * key: the new key is found by what the list shows of it, the old one is switched off, which can be taken back, and archived, which cannot.
  *
  * To switch a key on again fails where the organization or the workspace has all the active keys it may have.
  *

@@ -142,3 +142,19 @@ test('a call that is throttled is busy.', async () => {
     ),
   ).toBe('busy')
 })
+
+test('options that cannot be right are refused, and what stood there is not repeated.', () => {
+  const right = { tenant: 'example.com', clientId: app.appId, admin: { clientId: admin.appId, clientSecret: { env: 'ADMIN' } } }
+  expect(options.safeParse(right).success).toBe(true)
+  for (const wrong of [
+    { admin: { clientId: admin.appId, clientSecret: 's3cret' } },
+    { clientId: 'app' },
+    { tenant: 'a/b' },
+    { scope: 'api://app' },
+    { graph: 'https://me:s3cret@example.com' },
+    { expires: 'soon' },
+  ]) {
+    const { success, error } = options.safeParse({ ...right, ...wrong })
+    expect([wrong, success, JSON.stringify(error?.issues).includes('s3cret')]).toEqual([wrong, false, false])
+  }
+})

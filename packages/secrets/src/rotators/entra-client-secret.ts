@@ -48,11 +48,11 @@ const UNKNOWN = 7000215
 const EXPIRED = 7000222
 
 /**
- * The client secret of an application in Entra ID. Another application with the right `Application.ReadWrite.OwnedBy` changes it through Graph, so that a
- * rotation cannot lock itself out.
+ * The client secret of an application in Entra ID. Another application with the right `Application.ReadWrite.OwnedBy` changes it through
+ * Graph, so that a rotation cannot lock itself out.
  *
- * A new secret is known to all token endpoints after seconds, sometimes minutes: it is tried three times in a row. Tokens that were issued with a secret stay
- * valid after it is removed, for an hour or so.
+ * A new secret is known to all token endpoints after seconds, sometimes minutes: it is tried three times in a row. Tokens that were issued
+ * with a secret stay valid after it is removed, for an hour or so.
  *
  * Facts: Graph v1.0, application: addPassword, removePassword; error codes AADSTS7000215 and 7000222.
  */

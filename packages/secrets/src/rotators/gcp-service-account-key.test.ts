@@ -126,3 +126,12 @@ test('a lost answer is uncertain, a throttled call busy.', async () => {
   await rotator.revoke(call, { id: lost!.id, parts: {} }, first)
   expect(gcp.keys.live(gcp.email)).toEqual([first.id])
 })
+
+test('options that cannot be right are refused, and what stood there is not repeated.', () => {
+  const right = { account: gcp.email, admin: { env: 'ADMIN' } }
+  expect(options.safeParse(right).success).toBe(true)
+  for (const wrong of [{ admin: 's3cret' }, { account: 'app' }, { account: 'a/b@example.com' }, { iam: 'https://me:s3cret@example.com' }]) {
+    const { success, error } = options.safeParse({ ...right, ...wrong })
+    expect([wrong, success, JSON.stringify(error?.issues).includes('s3cret')]).toEqual([wrong, false, false])
+  }
+})

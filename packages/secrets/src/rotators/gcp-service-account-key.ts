@@ -35,8 +35,8 @@ const ACCEPTED_MS = 10_000
  * The key of a service account of Google Cloud, as the text of its key file. Another service account with the role
  * `roles/iam.serviceAccountKeyAdmin` changes it. Where workload identity can be used, no key is needed at all.
  *
- * Keys have no name: after a lost answer a person is asked which new key is whose. Google may take minutes to accept a new key. Tokens that were issued with a key
- * stay valid for an hour at most after it is disabled or deleted.
+ * Keys have no name: after a lost answer a person is asked which new key is whose. Google may take minutes to accept a new key. Tokens that
+ * were issued with a key stay valid for an hour at most after it is disabled or deleted.
  *
  * Facts: IAM API v1, projects.serviceAccounts.keys (`googleapis` 178); RFC 7523.
  */

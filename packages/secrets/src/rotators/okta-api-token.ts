@@ -23,8 +23,8 @@ const userSchema = z.object({ profile: z.object({ login: z.string() }) })
 const PATTERN = '00[\\w-]{20,200}'
 
 /**
- * An API token (SSWS) of Okta. No API makes one: a person makes it in the admin console, signed in as the user whose token it is to be, and pastes it. The old
- * one is ended by the API: by its id where the configuration names a token that may do so, else by itself.
+ * An API token (SSWS) of Okta. No API makes one: a person makes it in the admin console, signed in as the user whose token it is to be, and
+ * pastes it. The old one is ended by the API: by its id where the configuration names a token that may do so, else by itself.
  *
  * A token that nobody uses for thirty days ends by itself.
  *

@@ -97,3 +97,12 @@ test('a token that is refused, and an application that is not there, are found b
   expect(wrong?.sentence).not.toContain('00wrong-token')
   expect(await open({ app: '0oanone' }).check(callOf(), null)).toMatchObject([{ sentence: expect.stringContaining('E0000007') }])
 })
+
+test('options that cannot be right are refused, and what stood there is not repeated.', () => {
+  const right = { org: 'https://example.okta.com', app: '0oa1', admin: { env: 'ADMIN' } }
+  expect(options.safeParse(right).success).toBe(true)
+  for (const wrong of [{ admin: '00s3cret' }, { app: '../0oa1' }, { tokenPath: '/token' }, { org: 'https://me:s3cret@example.com' }]) {
+    const { success, error } = options.safeParse({ ...right, ...wrong })
+    expect([wrong, success, JSON.stringify(error?.issues).includes('s3cret')]).toEqual([wrong, false, false])
+  }
+})

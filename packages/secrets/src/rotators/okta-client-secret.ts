@@ -35,10 +35,11 @@ type Secret = z.infer<typeof secretSchema>
 const MOST_SECRETS = 2
 
 /**
- * The client secret of an application in Okta. It is chosen here, so that a call whose answer was lost can be made again. Needs an API token whose user may
- * change applications.
+ * The client secret of an application in Okta. It is chosen here, so that a call whose answer was lost can be made again. Needs an API
+ * token whose user may change applications.
  *
- * There are two secrets at most: an inactive one that is left over must be deleted first. Who may read the application in Okta reads its secrets in clear.
+ * There are two secrets at most: an inactive one that is left over must be deleted first. Who may read the application in Okta reads its
+ * secrets in clear.
  *
  * Facts: okta-management-openapi-spec, `/api/v1/apps/{appId}/credentials/secrets`.
  */
@@ -103,11 +104,13 @@ export default function oktaClientSecret(given: z.infer<typeof options>, world: 
 
     disable: async (call, credential) => {
       const known = await idOf(call, credential)
-      if (known !== null) await inApp(call, `/${known}/lifecycle/deactivate`, { method: 'POST', expect: [404] })
+      if (known !== null) await inApp(call, `/${encodeURIComponent(known)}/lifecycle/deactivate`, { method: 'POST', expect: [404] })
     },
     enable: async (call, credential) => {
       const known = await idOf(call, credential)
-      const gone = known === null || (await inApp(call, `/${known}/lifecycle/activate`, { method: 'POST', expect: [404] })).status === 404
+      const gone =
+        known === null ||
+        (await inApp(call, `/${encodeURIComponent(known)}/lifecycle/activate`, { method: 'POST', expect: [404] })).status === 404
       if (gone) throw outside('refused', where, 'there is no such secret any more')
     },
     revoke: async (call, credential) => {

@@ -147,3 +147,19 @@ test.each(['createKey', 'listKeys'])('%s that is throttled is busy, and says for
   const answer = operation === 'createKey' ? rotator.create(callOf(), null, null) : rotator.list!(callOf())
   expect(kindOf(await answer.catch((error: unknown) => error))).toBe('busy')
 })
+
+test('options that cannot be right are refused, and what stood there is not repeated.', () => {
+  const right = { admin: { env: 'ADMIN' }, project: 'proj_a' }
+  expect(options.safeParse(right).success).toBe(true)
+  for (const wrong of [
+    { admin: 'sk-admin-s3cret' },
+    { project: 'a/b' },
+    { serviceAccount: '../x' },
+    { expires: 'soon' },
+    { endpoint: 'https://me:s3cret@example.com' },
+    { odd: 1 },
+  ]) {
+    const { success, error } = options.safeParse({ ...right, ...wrong })
+    expect([wrong, success, JSON.stringify(error?.issues).includes('s3cret')]).toEqual([wrong, false, false])
+  }
+})

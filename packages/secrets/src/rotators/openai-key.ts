@@ -16,8 +16,8 @@ export const options = z.strictObject({
   /** The project, `proj_…`. */
   project: z.string().regex(/^[\w-]+$/, { error: 'expected the id of a project, such as "proj_abc"' }),
   /**
-   * The service account that gets a second key; identity, limits and usage stay the same. Unless given, each key has a service account of its
-   * own, which ends with it.
+   * The service account that gets a second key; identity, limits and usage stay the same. Unless given, each key has a service account of
+   * its own, which ends with it.
    */
   serviceAccount: z
     .string()
@@ -46,8 +46,8 @@ const madeSchema = z.object({ id: z.string(), value: z.string() })
  * A key of a service account in a project of OpenAI. Needs an admin key, which stays the same; a key of a person can be replaced by
  * one of a service account, and is then deleted.
  *
- * The API ends one key of a service account since 2026; where it still refuses that, the service account is deleted, if no other key is on it. When a key was
- * last used is known to the second.
+ * The API ends one key of a service account since 2026; where it still refuses that, the service account is deleted, if no other key is on
+ * it. When a key was last used is known to the second.
  *
  * Facts: `openai` 7.55.0 (admin/organization/projects), openai-openapi of August 2026.
  */

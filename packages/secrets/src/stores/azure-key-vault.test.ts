@@ -117,3 +117,18 @@ test('a call that is throttled is busy.', async () => {
     .catch((each: unknown) => each)
   expect(kindOf(error)).toBe('busy')
 })
+
+test('options that cannot be right are refused, and what stood there is not repeated.', () => {
+  const right = config
+  expect(options.safeParse(right).success).toBe(true)
+  for (const wrong of [
+    { clientSecret: 's3cret' },
+    { secret: 'with_underscore' },
+    { clientId: 'app' },
+    { vault: 'https://me:s3cret@example.com' },
+    { values: {} },
+  ]) {
+    const { success, error } = options.safeParse({ ...right, ...wrong })
+    expect([wrong, success, JSON.stringify(error?.issues).includes('s3cret')]).toEqual([wrong, false, false])
+  }
+})

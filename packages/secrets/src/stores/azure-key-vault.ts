@@ -15,8 +15,8 @@ export const options = z.strictObject({
   /** The address of the vault: `https://example.vault.azure.net`. */
   vault: httpUrl,
   /**
-   * A secret whose value is a JSON object, with the names as its members: they change together. Unless given, the only name is that of the secret
-   * itself.
+   * A secret whose value is a JSON object, with the names as its members: they change together. Unless given, the only name is that of the
+   * secret itself.
    */
   secret: z.string().regex(vaultName, { error: 'expected letters, digits and hyphens' }).optional(),
   tenant: z.string().regex(/^[\w.-]+$/, { error: 'expected the id or the domain of a tenant' }),
@@ -39,8 +39,8 @@ type Secret = z.infer<typeof secretSchema>
 const VERSION = '2025-07-01'
 
 /**
- * A secret of an Azure Key Vault. Each write makes a version, which carries the attempt as the tag `keyturn` and is what readers without a version get at once.
- * Older versions stay, since a vault deletes no single one. A write that meets another one is made again.
+ * A secret of an Azure Key Vault. Each write makes a version, which carries the attempt as the tag `keyturn` and is what readers without a
+ * version get at once. Older versions stay, since a vault deletes no single one. A write that meets another one is made again.
  *
  * Needs an application with the role "Key Vault Secrets Officer", or the rights get and set.
  *

@@ -13,7 +13,10 @@ const secretName = /^[\w-]{1,255}$/
 
 export const options = z.strictObject({
   project: z.string().regex(/^[a-z0-9:.-]+$/, { error: 'expected the id of a project' }),
-  /** A secret whose value is a JSON object, with the names as its members: they change together. Unless given, the only name is that of the secret itself. */
+  /**
+   * A secret whose value is a JSON object, with the names as its members: they change together. Unless given, the only name is that of the
+   * secret itself.
+   */
   secret: z.string().regex(secretName, { error: 'expected letters, digits, underscores and hyphens' }).optional(),
   /** The alias by which consumers read, such as `current`; `latest` unless given. */
   alias: z
@@ -39,12 +42,13 @@ const accessSchema = z.object({ name: z.string(), payload: z.object({ data: z.st
 const READERS_MS = 2_000
 
 /**
- * A secret of Google Secret Manager, which must be there. Each write adds a version; an alias, if there is one, is then moved to it, unless somebody has
- * changed the secret meanwhile. Older versions stay.
+ * A secret of Google Secret Manager, which must be there. Each write adds a version; an alias, if there is one, is then moved to it, unless
+ * somebody has changed the secret meanwhile. Older versions stay.
  *
  * What stands behind `latest` or an alias changes later for some readers: a write is over when it reads its own value back by that way.
  *
- * Needs a service account with `secretmanager.versions.add`, `.list` and `.access`, `secretmanager.secrets.get`, and for an alias `.update`.
+ * Needs a service account with `secretmanager.versions.add`, `.list` and `.access`, `secretmanager.secrets.get`, and for an alias
+ * `.update`.
  *
  * Facts: Secret Manager API v1 (`googleapis` 178), its page on consistency.
  */
