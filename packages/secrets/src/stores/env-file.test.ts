@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { chmod, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { parseEnv } from 'node:util'
 import { afterAll, describe, expect, test } from 'vitest'
 import { storeConformance } from '../../../../test/conformance/secrets/store.ts'
 import type { Call } from '../secret/call.ts'
@@ -58,7 +59,7 @@ describe('what is written', () => {
     expect(await write(await fileOf(`${pem}A=1\n`), { A: '2' })).toBe(`${pem}A=2\n`)
   })
 
-  test.each(['postgres://u:p-_.~@db:5432/x?a=b&c=d%20', 'a b#c', 'it is "so"', "it's", '$HOME', 'back\\slash', ''])(
+  test.each(['postgres://u:p-_.~@db:5432/x?a=b&c=d%20', 'a b#c', 'it is "so"', "it's", '$HOME', 'back\\slash', '~/x:~/y', 'a"b`c', ''])(
     'what was written is read: %s',
     async (value) => {
       const path = await fileOf('A=old\nB=\'old\'\nC="old" # note\n')
@@ -66,6 +67,10 @@ describe('what is written', () => {
       await write(path, values)
       const held = await envFile({ path }).look(call(), ['A', 'B', 'C', 'D', 'E'])
       expect(held).toEqual({ A: { value }, B: { value }, C: { value }, D: { value }, E: null })
+      // As others read it: a shell, and the parser of Node, which is that of dotenv.
+      const script = '. "$1" && printf "%s|%s|%s|%s" "$A" "$B" "$C" "$D"'
+      expect(execFileSync('sh', ['-c', script, 'sh', path], { encoding: 'utf8' })).toBe(Array(4).fill(value).join('|'))
+      expect(parseEnv(await readFile(path, 'utf8'))).toEqual(values)
     },
   )
 

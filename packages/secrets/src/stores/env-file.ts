@@ -16,7 +16,7 @@ export const options = z.strictObject({
  *
  * Needs the right to write in the folder of the file. Refused: a file that git tracks, and a value with a line break or with quotes of
  * every kind, which readers understand differently. For Docker's own `--env-file`, which takes quotes as they stand, rotate values of
- * letters, digits and `_ - . : / @ + = , % ? & ~` only: those are written without quotes. After dotenv 17 and the documentation of Compose.
+ * letters, digits and `_ - . : / @ + = , % ?` only: those are written without quotes. After dotenv 17 and the documentation of Compose.
  */
 export default function envFile({ path }: z.infer<typeof options>): Store {
   const file = new LockedFile(path)

@@ -81,6 +81,14 @@ test('a machine that was stopped stays so, and boots with the new secrets when i
   expect(machine.env.KEY).toBe('new')
 })
 
+test('after one that fails no other machine is begun, however many are replaced at once', async () => {
+  await write('good')
+  const boot: Boot = ({ KEY }) => (KEY === 'bad' ? Promise.reject(new Error('it crashed')) : undefined)
+  const all = await machines(8, { boot })
+  await expect(targetOf({ atOnce: 2 }).deploy(call(), await write('bad'))).rejects.toMatchObject({ code: 'ERR_OUTSIDE_REFUSED' })
+  expect(all.filter(({ state }) => state === 'started').length).toBeGreaterThanOrEqual(6)
+})
+
 test('a machine that crashes over the new value ends the deployment, and is started again with the old one', async () => {
   await write('good')
   const boot: Boot = ({ KEY }) => (KEY === 'bad' ? Promise.reject(new Error('it crashed')) : undefined)

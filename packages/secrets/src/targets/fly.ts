@@ -9,6 +9,8 @@ export const options = z.strictObject({
   ...flyOptions,
   /** How many machines are replaced at once; 1 unless given. */
   atOnce: z.int().min(1).max(50).optional(),
+  /** The longest that all of them may take, in seconds; 600 unless given. */
+  seconds: z.int().min(1).max(3_600).optional(),
 })
 
 interface Machine {
@@ -45,6 +47,7 @@ export default function fly(given: z.infer<typeof options>, world: World): Targe
     return (body as Machine[]).filter(({ state, config }) => !/^destroy/.test(state) && !/^fly_app_/.test(groupOf(config)))
   }
   return {
+    callMs: (given.seconds ?? 600) * 1_000,
     check: (call) =>
       findings(async () => {
         const machines = await list(call)
@@ -62,13 +65,16 @@ export default function fly(given: z.infer<typeof options>, world: World): Targe
       const counts = { machines: waiting.length, replaced: 0, stopped: 0 }
       const work = async () => {
         for (let machine = waiting.shift(); machine !== undefined; machine = waiting.shift()) {
-          const done = await replace(app, call, { id: machine.id, version })
+          const done = await replace(app, call, { id: machine.id, version }).catch((error: unknown) => {
+            // No other machine is begun.
+            waiting.length = 0
+            throw error
+          })
           if (done !== null) counts[done]++
         }
       }
-      const workers = Array.from({ length: given.atOnce ?? 1 }, work)
-      // All have stopped before a failure is told: nothing is changed after that.
-      const failed = (await Promise.allSettled(workers)).find((worker) => worker.status === 'rejected')
+      const workers = await Promise.allSettled(Array.from({ length: given.atOnce ?? 1 }, work))
+      const failed = workers.find((worker) => worker.status === 'rejected')
       if (failed !== undefined) throw failed.reason
       return { ...counts, version }
     },

@@ -3,7 +3,7 @@ const assignment =
   /^([ \t]*(?:export[ \t]+)?([A-Za-z_]\w*)[ \t]*=[ \t]*)('[^']*'|"(?:\\[\s\S]|[^"\\])*"|[^\r\n]*?)([ \t]+#[^\r\n]*|[ \t]*)(\r?\n|\r?$(?![\s\S]))/gm
 
 /** What holds between quotes of a kind for every reader; without quotes nothing that a shell, dotenv or Compose would read as its own. */
-const fits: Record<string, RegExp> = { '': /^[\w.\-:/@+=,%?&~]*$/, "'": /^[^'\r\n\0]*$/, '"': /^[^"\\$`\r\n\0]*$/ }
+const fits: Record<string, RegExp> = { '': /^[\w.\-:/@+=,%?]*$/, "'": /^[^'\r\n\0]*$/, '"': /^[^"\\$`\r\n\0]*$/ }
 
 /** Each name with its value; of a name that is there twice the last one, as every reader takes it. */
 export function envValues(text: string): Map<string, string> {
