@@ -48,6 +48,8 @@ export function useCloudForge() {
     closing.push(() => recorder.close())
     await setVariables(firstVariables())
     for (let n = 0; n < MACHINES; n++) await addMachine()
+    // The tables of Keyturn.
+    expect(await command(['init'])).toMatchObject({ code: 0 })
   })
   afterAll(async () => {
     await roles?.drop(database.pool).catch(() => {})
@@ -173,6 +175,11 @@ export function useCloudForge() {
     closing.push(() => keyturn.close())
     return await openSecrets(keyturn, { pool: database.pool, env: operator(), actor: 'operator', ...more })
   }
+  /** Runs `keyturn` with the configuration, as an operator does. */
+  const command = async (argv: readonly string[], { stdin, env }: { readonly stdin?: string; readonly env?: object } = {}) => {
+    await writeFile(join(folder, 'keyturn.config.json'), JSON.stringify(configOf()))
+    return await runCommand(argv, { cwd: folder, env: { ...operator(), ...env }, ...(stdin !== undefined && { stdin }) })
+  }
   /** Works on a run until it is over or somebody must act, and nobody does. */
   const finish = async (secrets: Secrets, runId: string, person: Person = async () => false): Promise<Run> => {
     for (;;) {
@@ -184,12 +191,7 @@ export function useCloudForge() {
     database,
     start,
     finish,
-    /** Runs `keyturn` with the configuration, as an operator does. */
-    command: async (argv: readonly string[], { stdin, env }: { readonly stdin?: string; readonly env?: object } = {}) => {
-      await writeFile(join(folder, 'keyturn.config.json'), JSON.stringify(configOf()))
-      const given = { cwd: folder, env: { ...operator(), ...env }, ...(stdin !== undefined && { stdin }) }
-      return await runCommand(argv, given)
-    },
+    command,
     configOf,
     places,
     operator,
