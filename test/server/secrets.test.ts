@@ -97,7 +97,7 @@ test('A run goes on behind its answer; another is a conflict; the grace is ended
   expect(again).toMatchObject({ status: 202, body: { id: begun.body.id } })
   expect(await begin('mail.key')).toMatchObject({ status: 409, body: { code: 'ERR_RUN_RUNNING' } })
   const waiting = await api.until(run, at('grace'))
-  expect(waiting).toMatchObject({ actions: ['resume', 'rollback', 'revoke'], note: expect.stringContaining('both credentials work') })
+  expect(waiting).toMatchObject({ actions: ['rollback', 'revoke'], note: expect.stringContaining('both credentials work') })
   expect(waiting.steps.find(({ step }: { step: string }) => step === 'verify')).toMatchObject({ state: 'done', tries: 1 })
   expect(waiting.steps.at(-1)).toMatchObject({ step: 'sweep', state: 'later', tries: 0, begunAt: null })
   expect((await api.get('/v1/secrets/mail.key')).body.run).toMatchObject({ id: begun.body.id, step: 'grace' })

@@ -16,6 +16,7 @@ const pages = [
   ['/keys', 'Keys'],
   ['/rotations', 'Rotations'],
   ['/fields', 'Fields'],
+  ['/secrets', 'Secrets'],
   ['/audit', 'Audit'],
   ['/settings', 'Settings'],
 ] as const

@@ -3,6 +3,7 @@ import * as keyrings from './api/keyrings.ts'
 import * as people from './api/people.ts'
 import { asProblem, unreachable } from './api/problem.ts'
 import * as rotations from './api/rotations.ts'
+import * as secrets from './api/secrets.ts'
 import { getSession } from './api/session.ts'
 import { isCertifying } from './words/states.ts'
 
@@ -42,6 +43,13 @@ export const queries = {
       queryFn: () => keyrings.getOperation(id),
       refetchInterval: ({ state }) => (state.data === undefined || state.data.state === 'running' ? 700 : false),
     }),
+  secrets: () => queryOptions({ queryKey: ['secrets'], queryFn: secrets.getSecrets, refetchInterval: often }),
+  secret: (name: string) =>
+    queryOptions({ queryKey: ['secrets', 'one', name], queryFn: () => secrets.getSecret(name), refetchInterval: often }),
+  runs: (name: string) =>
+    queryOptions({ queryKey: ['secrets', 'runs', name], queryFn: () => secrets.getRuns(name), refetchInterval: often }),
+  // Live otherwise: see `useLiveRun`.
+  run: (id: string) => queryOptions({ queryKey: ['runs', id], queryFn: () => secrets.getRun(id) }),
   users: () => queryOptions({ queryKey: ['users'], queryFn: people.getUsers }),
   tokens: () => queryOptions({ queryKey: ['tokens'], queryFn: people.getTokens }),
 }

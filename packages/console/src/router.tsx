@@ -11,6 +11,8 @@ import { Nowhere } from './pages/nowhere.tsx'
 import { Overview } from './pages/overview/overview.tsx'
 import { RotationPage } from './pages/rotations/rotation-page.tsx'
 import { Rotations } from './pages/rotations/rotations.tsx'
+import { runSearch, SecretPage } from './pages/secrets/secret-page.tsx'
+import { Secrets } from './pages/secrets/secrets.tsx'
 import { Settings, tabSearch } from './pages/settings/settings.tsx'
 
 const root = createRootRoute({ component: Frame, notFoundComponent: Nowhere })
@@ -23,6 +25,8 @@ const routes = [
   createRoute({ getParentRoute, path: '/rotations', component: Rotations }),
   createRoute({ getParentRoute, path: '/rotations/$id', component: RotationPage }),
   createRoute({ getParentRoute, path: '/fields', component: Fields }),
+  createRoute({ getParentRoute, path: '/secrets', component: Secrets }),
+  createRoute({ getParentRoute, path: '/secrets/$name', component: SecretPage, validateSearch: runSearch }),
   createRoute({ getParentRoute, path: '/audit', component: Audit, validateSearch: auditSearch }),
   createRoute({ getParentRoute, path: '/settings', component: Settings, validateSearch: tabSearch }),
   // Once somebody is logged in, the entries lead on.

@@ -1,5 +1,6 @@
 import type * as domain from '../domain.ts'
 import type * as record from '../record.ts'
+import type * as secret from '../secret.ts'
 import { canonical } from './canonical.ts'
 import type { Wire, WireCensus, WireCertificate, WireKeyring, WirePlan, WireSetAside, WireVersion } from './wire.ts'
 
@@ -17,6 +18,13 @@ function due(sentence: string): domain.Due {
   const [, what = 'soon', why = sentence] = /^(rotate|soon|retire|destroy): (.*)$/s.exec(sentence) ?? []
   return { what: what as domain.Due['what'], why }
 }
+
+const summary = <T extends Wire<secret.RunSummary>>({ createdAt, endedAt, wakeAt, ...rest }: T) => ({
+  ...rest,
+  createdAt: new Date(createdAt),
+  endedAt: date(endedAt),
+  wakeAt: date(wakeAt),
+})
 
 /** The one place where what the server sends becomes what the pages speak of. */
 export const fromWire = {
@@ -56,6 +64,18 @@ export const fromWire = {
     text: canonical(wire),
   }),
   auditEvent: (wire: Wire<record.AuditEvent>): record.AuditEvent => ({ ...wire, data: wire.data ?? {}, at: new Date(wire.at) }),
+  secret: (wire: Wire<secret.Secret>): secret.Secret => ({
+    ...wire,
+    since: date(wire.since),
+    dueAt: date(wire.dueAt),
+    beginsAt: date(wire.beginsAt),
+  }),
+  runSummary: (wire: Wire<secret.RunSummary>): secret.RunSummary => summary(wire),
+  run: (wire: Wire<secret.Run>): secret.Run => ({
+    ...summary(wire),
+    steps: wire.steps.map((step) => ({ ...step, begunAt: date(step.begunAt), endedAt: date(step.endedAt) })),
+    task: wire.task === null ? null : { ...wire.task, until: new Date(wire.task.until) },
+  }),
   user: (wire: Wire<record.User>): record.User => ({
     ...wire,
     createdAt: new Date(wire.createdAt),

@@ -1,27 +1,31 @@
-import type { Rotation } from '../domain.ts'
-import { eventsAddress, rotationOf } from './rotations.ts'
-
 /** Whether what is seen is what is. */
 export type Connection = 'connecting' | 'live' | 'reconnecting' | 'ended'
 
 const retryMs = 2_000
 
+/** Something that goes on: where its stream is, what its events are called, and what a message of it says. */
+export interface Stream<T> {
+  readonly address: string
+  readonly event: string
+  readonly read: (message: string) => T
+}
+
 /**
- * Watches a rotation until it is done, through lost connections and restarts of the server. A browser takes up a broken stream by itself,
+ * Watches something until it is done, through lost connections and restarts of the server. A browser takes up a broken stream by itself,
  * but gives up where a restarting server or a proxy answers with an error: then a new one is opened.
  *
  * @returns ends the watching
  */
-export function watch(
-  id: string,
-  { told, connection }: { told: (rotation: Rotation) => void; connection: (is: Connection) => void },
+export function watch<T>(
+  { address, event, read }: Stream<T>,
+  { told, connection }: { told: (now: T) => void; connection: (is: Connection) => void },
 ): () => void {
   let source: EventSource | null = null
   let timer = 0
   const open = () => {
-    source = new EventSource(eventsAddress(id))
+    source = new EventSource(address)
     source.onopen = () => connection('live')
-    source.addEventListener('rotation', ({ data }) => told(rotationOf(data)))
+    source.addEventListener(event, ({ data }) => told(read(data)))
     source.addEventListener('end', () => {
       source?.close()
       connection('ended')

@@ -32,6 +32,11 @@ const nextSteps: { readonly [code: string]: string } = {
   ERR_HORIZON: 'Wait until then, or say that no backup is needed any more.',
   ERR_SAMPLE_SHARE: 'Look at the plan and accept that these values will be set aside.',
   ERR_PLAN_CHANGED: 'Make a new plan and look at it again.',
+  ERR_SECRET_PLAN: 'Mend what is named, then look at the plan again.',
+  ERR_RUN_RUNNING: 'Watch the run that goes on, or wait until it is done.',
+  ERR_RUN_STATE: 'It has gone on meanwhile. Look at the run again.',
+  ERR_RUN_LEASE: 'A step is being done. Try again in a moment.',
+  ERR_PROVIDED: 'Look at it where it was made, and paste it again.',
   ERR_LAST_ADMIN: 'Make somebody else an administrator first.',
   ERR_NOT_FOUND: 'It may have been removed meanwhile. Go back to the list.',
 }

@@ -1,4 +1,5 @@
 import type { Due, Keyring, Rotation } from '../domain.ts'
+import type { Secret } from '../secret.ts'
 import { counted } from './numbers.ts'
 import { isFinal } from './states.ts'
 
@@ -10,13 +11,17 @@ export interface Attention {
   readonly risk: (typeof risks)[number]
   readonly what: string
   readonly why: string
-  readonly to: { readonly page: 'keyring' | 'rotation'; readonly name: string }
+  readonly to: { readonly page: 'keyring' | 'rotation' | 'secret'; readonly name: string }
   readonly step: string
 }
 
 /** What needs a person now, the worst first. Completed rotations count only while they are the newest of their keyring. */
-export function attention(keyrings: readonly Keyring[], rotations: readonly Rotation[]): readonly Attention[] {
-  const found = [...keyrings.flatMap(ofKeyring), ...rotations.flatMap((rotation) => ofRotation(rotation, rotations))]
+export function attention(keyrings: readonly Keyring[], rotations: readonly Rotation[], secrets: readonly Secret[]): readonly Attention[] {
+  const found = [
+    ...keyrings.flatMap(ofKeyring),
+    ...rotations.flatMap((rotation) => ofRotation(rotation, rotations)),
+    ...secrets.flatMap(ofSecret),
+  ]
   return found.sort((a, b) => risks.indexOf(a.risk) - risks.indexOf(b.risk))
 }
 
@@ -82,4 +87,17 @@ function ofRotation(rotation: Rotation, all: readonly Rotation[]): Attention[] {
       why: 'They do not open. They are as they were; the key they name cannot be retired until they are mended or accepted.',
     },
   ]
+}
+
+function ofSecret({ name, run, overdue, automatic, troubles }: Secret): Attention[] {
+  const to = { page: 'secret', name } as const
+  const still = (what: string, note: string | null, step: string): Attention[] => [
+    { id: `secret ${name}`, risk: 'Work stands still', what, why: note ?? 'Its run says why.', to, step },
+  ]
+  if (run?.state === 'paused') return still(`The rotation of ${name} is paused`, run.note, 'Look at the run')
+  if (run !== null && (run.step === 'task' || troubles.includes('task')))
+    return still(`${name} waits for a person`, run.note, 'See what to do')
+  if (run !== null || !overdue) return []
+  const why = automatic ? 'A server rotates it in its window.' : 'Its interval is over, and nobody but a person begins it.'
+  return [{ id: `secret ${name}`, risk: 'Overdue', what: `Rotate the secret ${name}`, why, to, step: 'Rotate it' }]
 }

@@ -87,9 +87,12 @@ function actionsOf({ state, direction, steps, position, oldValue, facts }: Run):
   const written = steps.some((step, n) => step.startsWith('write:') && n <= position)
   const made = position > at('create') || (position === at('create') && facts.step !== undefined)
   const hasTask = facts.task !== undefined && steps[position] === 'task'
+  const step = steps[position]
+  // To try these again at once is to wait again.
+  const isResting = state === 'waiting' && (step === 'grace' || step === 'soak')
   return [
     ...(hasTask ? (['provide'] as const) : []),
-    ...(state === 'running' || hasTask ? [] : (['resume'] as const)),
+    ...(state === 'running' || hasTask || isResting ? [] : (['resume'] as const)),
     ...(forward && made && !pastReturn && (oldValue !== null || !written) ? (['rollback'] as const) : []),
     ...(forward && at('grace') >= 0 && position > at('gates:promote') && facts.hurried !== true ? (['revoke'] as const) : []),
     ...(forward && !made ? (['cancel'] as const) : []),

@@ -3,21 +3,23 @@ import { Link } from '@tanstack/react-router'
 import type { Keyring, Rotation } from '../../domain.ts'
 import { Row } from '../../parts/page.tsx'
 import { Loaded } from '../../parts/states.tsx'
+import type { Secret } from '../../secret.ts'
 import { type Attention, attention } from '../../words/attention.ts'
 import { counted } from '../../words/numbers.ts'
 
 interface Known {
   readonly keyrings: UseQueryResult<readonly Keyring[]>
   readonly rotations: UseQueryResult<readonly Rotation[]>
+  readonly secrets: UseQueryResult<readonly Secret[]>
 }
 
 /** What needs a person, the worst first. */
-export function NeedsYou({ keyrings, rotations }: Known) {
+export function NeedsYou({ keyrings, rotations, secrets }: Known) {
   return (
     <Row title="What needs you now" note="The worst first. What is not listed can wait.">
       <Loaded of={keyrings} what="keyrings">
         {(all) => {
-          const found = attention(all, rotations.data ?? [])
+          const found = attention(all, rotations.data ?? [], secrets.data ?? [])
           return found.length === 0 ? <Nothing keyrings={all.length} /> : <List found={found} />
         }}
       </Loaded>
@@ -52,22 +54,22 @@ function List({ found }: { found: readonly Attention[] }) {
             <p className="text-soft first-letter:uppercase">{why}</p>
           </div>
           <p className="wide:text-right">
-            {to.page === 'keyring' ? (
-              <Link to="/keys/$name" params={{ name: to.name }}>
-                {step}
-                <span className="sr-only">: {what}</span>
-              </Link>
-            ) : (
-              <Link to="/rotations/$id" params={{ id: to.name }}>
-                {step}
-                <span className="sr-only">: {what}</span>
-              </Link>
-            )}
+            <Link {...placeOf(to)}>
+              {step}
+              <span className="sr-only">: {what}</span>
+            </Link>
           </p>
         </li>
       ))}
     </ol>
   )
+}
+
+function placeOf({ page, name }: Attention['to']) {
+  if (page === 'keyring') return { to: '/keys/$name', params: { name } } as const
+  return page === 'secret'
+    ? ({ to: '/secrets/$name', params: { name } } as const)
+    : ({ to: '/rotations/$id', params: { id: name } } as const)
 }
 
 function inkOf(risk: Attention['risk']): string {

@@ -17,9 +17,10 @@ export function Overview() {
   const keyrings = useQuery(queries.keyrings())
   const rotations = useQuery(queries.rotations())
   const census = useQuery(queries.census())
+  const secrets = useQuery(queries.secrets())
   return (
     <Page title="Overview">
-      <NeedsYou keyrings={keyrings} rotations={rotations} />
+      <NeedsYou keyrings={keyrings} rotations={rotations} secrets={secrets} />
       <Row title="Values by key" note="One bar for each keyring, as wide as all its values.">
         <Loaded of={keyrings} what="keyrings" empty={{ when: (all) => all.length === 0, say: <NoKeyrings /> }}>
           {(all) => (

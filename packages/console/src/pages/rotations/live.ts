@@ -1,6 +1,7 @@
 import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { useEffect, useState } from 'react'
 import { type Connection, watch } from '../../api/live.ts'
+import { eventsAddress, rotationOf } from '../../api/rotations.ts'
 import type { Rotation } from '../../domain.ts'
 import { queries } from '../../queries.ts'
 import { isFinal } from '../../words/states.ts'
@@ -27,7 +28,7 @@ export function useLiveRotation(id: string) {
       setSamples((before) => [...before, { at: Date.now() / 1000, rate: rotation.rowsPerSecond ?? 0 }].slice(-mostSamples))
       if (isFinal(rotation)) void client.invalidateQueries({ predicate: ({ queryKey }) => queryKey[0] !== 'session' })
     }
-    return watch(id, { told, connection: setConnection })
+    return watch({ address: eventsAddress(id), event: 'rotation', read: rotationOf }, { told, connection: setConnection })
   }, [id, known, done, client])
   return { found, connection: done ? 'ended' : connection, samples } as const
 }

@@ -1,7 +1,7 @@
 import { getRouteApi, Link } from '@tanstack/react-router'
 import type { Connection } from '../../api/live.ts'
 import type { Rotation } from '../../domain.ts'
-import { Turning } from '../../parts/button.tsx'
+import { Connected } from '../../parts/connected.tsx'
 import { HowItWorks, Page, Row } from '../../parts/page.tsx'
 import { Loaded } from '../../parts/states.tsx'
 import { When } from '../../parts/when.tsx'
@@ -66,19 +66,6 @@ function Ready({ rotation, connection, samples }: { rotation: Rotation; connecti
     </>
   )
 }
-
-const says: Record<Connection, string> = { connecting: 'Connecting…', live: 'Live', reconnecting: 'Reconnecting…', ended: '' }
-
-const Connected = ({ is }: { is: Connection }) => (
-  <p
-    role="status"
-    className={`flex items-center gap-2 text-fine ${is === 'reconnecting' ? 'font-semibold text-retiring-ink' : 'text-soft'}`}
-  >
-    {is === 'reconnecting' || is === 'connecting' ? <Turning /> : null}
-    {is === 'live' ? <span className="size-2 rounded-full bg-active" /> : null}
-    {says[is]}
-  </p>
-)
 
 function Facts({ rotation: { id, mode, createdAt, endedAt, startedBy, fields, pass } }: { rotation: Rotation }) {
   const facts = [
