@@ -16,7 +16,8 @@ const server = await serve({
   console: console_,
   onSetup: (path) => console.log(`set up at ${path}!`),
   wakeMs: 1_000,
-  throttle: { rowsPerSecond: 150 },
+  // So slow that somebody can pause it, whatever else the machine does.
+  throttle: { rowsPerSecond: 75 },
   logLevel: 'silent',
 })
 console.log(`listening at ${server.url} ready`)

@@ -6,7 +6,7 @@ import { useFloh } from './floh/world.ts'
 
 const redis = await useRedis()
 /** Only to end what hangs: everything shares the processor. */
-const patient = { timeout: 60_000 }
+const patient = { timeout: 120_000 }
 const browser = useBrowser()
 
 describe.skipIf(redis.missing || browser.missing)('Floh', () => {

@@ -6,7 +6,7 @@ import { useFloh } from './floh/world.ts'
 import { readProcedure } from './procedure.ts'
 
 /** Only to end what hangs. */
-const patient = { timeout: 60_000 }
+const patient = { timeout: 120_000 }
 
 const redis = await useRedis()
 const DAY_MS = 24 * 3_600_000

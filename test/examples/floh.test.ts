@@ -14,7 +14,7 @@ import { useFloh } from './floh/world.ts'
 import { documentedScripts, readProcedure } from './procedure.ts'
 
 /** Only to end what hangs. */
-const patient = { timeout: 60_000 }
+const patient = { timeout: 120_000 }
 
 const redis = await useRedis()
 const MASK = '********'
@@ -248,7 +248,7 @@ describe.skipIf(redis.missing)('Floh', () => {
       await client.query('BEGIN')
       await client.query('SELECT 1 FROM connector_definition WHERE id = $1 FOR UPDATE', [ids[0]])
       const pending = stopped.ask('POST', '/api/connectors/rotate-keys', { token })
-      await expect.poll(async () => (await opening(keys.CONNECTOR_ENCRYPTION_KEY)).current, { timeout: 60_000 }).toBe(1)
+      await expect.poll(async () => (await opening(keys.CONNECTOR_ENCRYPTION_KEY)).current).toBe(1)
       await floh.stop(stopped)
       // After 30 seconds it would have been answered that it goes on.
       expect([202, 409]).toContain((await pending).status)

@@ -8,7 +8,7 @@ import { everythingIn, useHost } from './mcp-host/world.ts'
 
 const redis = await useRedis()
 /** Only to end what hangs: everything shares the processor. */
-const patient = { timeout: 60_000 }
+const patient = { timeout: 120_000 }
 const browser = useBrowser()
 
 describe.skipIf(redis.missing)('MCP host', () => {

@@ -172,7 +172,7 @@ describe.skipIf(redis.missing)('MCP host', () => {
     }
     // Another process rotated: this one loads the keys again in a moment.
     const states = async () => (await status()).keys.map(({ state }: { state: string }) => state)
-    await expect.poll(states, { timeout: 60_000 }).toEqual(['retired', 'active'])
+    await expect.poll(states).toEqual(['retired', 'active'])
     // The database itself refuses the old key: nothing can come under it again.
     const [stale] = before
     await expect(
@@ -197,7 +197,7 @@ describe.skipIf(redis.missing)('MCP host', () => {
             `SELECT to_regclass('keyturn.rotation') IS NOT NULL AND EXISTS (SELECT FROM pg_locks WHERE relation = 'secrets'::regclass AND NOT granted) AS waits`,
           )
         )[0]
-      await expect.poll(begun, { timeout: 60_000, interval: 20 }).toEqual({ waits: true })
+      await expect.poll(begun, { interval: 20 }).toEqual({ waits: true })
       await host.kill(dying)
       expect(await pending).toBe(null)
     } finally {
@@ -209,7 +209,7 @@ describe.skipIf(redis.missing)('MCP host', () => {
     await host.serve(one)
     for (const { id } of made) expect(await host.check(id)).toBe(200)
     // The lease of the process that died must be over.
-    await expect.poll(async () => (await rotate()).status, { timeout: 60_000, interval: 500 }).toBe(200)
+    await expect.poll(async () => (await rotate()).status, { interval: 500 }).toBe(200)
     expect(new Set((await host.storedSecrets()).map(({ keyId }) => keyId)).size).toBe(1)
     expect(await status()).toMatchObject({ secrets: 2, legacy: 0 })
     for (const { id } of made) expect(await host.check(id)).toBe(200)

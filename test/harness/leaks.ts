@@ -7,7 +7,7 @@ const PAUSE_MS = 50
  * Fails if a client of the pool is still checked out, or if any session of its database has a transaction open. Sessions that are
  * just closing are given some time.
  */
-export async function assertNoLeaks(pool: Pool, tries = 40): Promise<void> {
+export async function assertNoLeaks(pool: Pool, tries = 1_200): Promise<void> {
   if (pool.ending) return
   let leaks: string[] = []
   for (let attempt = 0; attempt < tries; attempt++) {

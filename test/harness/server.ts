@@ -2,10 +2,10 @@ import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { cp, mkdir, rm, stat } from 'node:fs/promises'
 import { createRequire, registerHooks } from 'node:module'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { freePort } from './free-port.ts'
 
 /** A running Postgres of our own. */
 export interface PostgresServer {
@@ -90,15 +90,6 @@ async function importEmbedded() {
     for (const listener of process.listeners(event as 'exit')) if (!before.has(listener)) process.off(event, listener)
   }
   return EmbeddedPostgres
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  if (address === null || typeof address === 'string') throw new Error('no free port')
-  return address.port
 }
 
 // A clone below a home folder that only root may enter: the user `postgres` cannot reach the binaries in it. They are copied, and

@@ -102,7 +102,7 @@ test('values set aside that name the key are counted, accepted by their exact nu
   expect(await fenced(server.pool.query('UPDATE things SET legacy_key = $1 WHERE id = 5', [first]))).toBe(first)
   expect((await keyturn.verify()).fences).toEqual({ missing: [] })
   await expect(keyturn.destroy('app', first as string, { now: true })).rejects.toMatchObject({ code: 'ERR_STILL_NAMED' })
-}, 120_000)
+})
 
 test('a key id that stands in a document outside the places of its fields is found by the database, and nothing is retired', async () => {
   const keyturn = await world.open(everyKind)

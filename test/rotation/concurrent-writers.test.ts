@@ -116,7 +116,7 @@ describe('Rows that others keep locked', () => {
     const client = new Client({ connectionString: server.url })
     await locked(client, async () => {
       const rotating = rotate(rotationOf(database, [field]))
-      await expect.poll(async () => (await changesOf(server.pool, 'accounts')).rows, { timeout: 20_000 }).toBe(rows - 20)
+      await expect.poll(async () => (await changesOf(server.pool, 'accounts')).rows).toBe(rows - 20)
       await client.query('ROLLBACK')
       const result = await untilDone(field, rotating)
       expect(result).toMatchObject({ state: 'completed', rotated: rows, rows, failedCount: 0 })

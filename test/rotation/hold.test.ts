@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { type Client, Pool } from 'pg'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { AuditEvent } from '../../packages/core/src/audit/event.ts'
@@ -188,10 +187,11 @@ describe('The hold', () => {
         }
       }),
     )
-    await sleep(100)
+    const met = (what: string) => expect.poll(() => outcomes.get(what) ?? 0).toBeGreaterThan(10)
+    await met('written')
     const rotating = rotate(rotationOf(database, [field], options))
     await rotating
-      .then(() => sleep(100))
+      .then(() => met('KT001'))
       .finally(() => {
         stopped = true
       })

@@ -151,9 +151,7 @@ describe('Dying is harmless', () => {
       await refill(field)
       const where = await killedChild({ options, nameless, at })
       await expect
-        .poll(async () => (await server.pool.query("SELECT FROM pg_stat_activity WHERE application_name = 'rotation-child'")).rowCount, {
-          timeout: 10_000,
-        })
+        .poll(async () => (await server.pool.query("SELECT FROM pg_stat_activity WHERE application_name = 'rotation-child'")).rowCount)
         .toBe(0)
       const after = await census(server.pool, 'tokens', field)
       expect({ where, none: [current, whole.total - broken].includes(after.current), broken: after.broken }).toEqual({

@@ -81,7 +81,7 @@ test('Paused anywhere by another process and resumed equals not paused: the same
     expect({ ...facts(result), points: null }).toEqual({ ...whole, points: null })
     await expectOnce()
   }
-}, 120_000)
+})
 
 test.each(['verifying', 'waiting-for-readers'] as const)(
   'A pause that is asked for while a run is %s is obeyed: no batch has to commit',
@@ -136,7 +136,7 @@ test.each(['paused', 'cancelled'] as const)('A run whose process died is %s at o
   expect(run?.state).toBe('running')
   // While the lease lasts nobody can know that the process is dead: it is asked.
   await stop(run!.id, to)
-  await expect.poll(() => stop(run!.id, to).catch(({ code }) => code), { timeout: 10_000 }).toBe(to)
+  await expect.poll(() => stop(run!.id, to).catch(({ code }) => code)).toBe(to)
   if (to === 'paused') {
     expect((await database.runs.get(run!.id))?.requested).toBeNull()
     expect(await resume(rotationOf(database, [field], options), run!)).toMatchObject({ state: 'completed', total: rows })

@@ -81,8 +81,7 @@ test.each(points.slice(0, count(4, points.length)))(
     const child = stoppedChild({ on })
     await child.printed(`${on}\n`)
     const taking = takeOver()
-    if (on === 'swap:after')
-      await expect.poll(async () => (await database.runs.unfinished('app'))?.state, { timeout: 30_000 }).toBe('waiting')
+    if (on === 'swap:after') await expect.poll(async () => (await database.runs.unfinished('app'))?.state).toBe('waiting')
     else await taking
     child.kill('SIGCONT')
     const { stdout } = await child.exit
@@ -90,7 +89,6 @@ test.each(points.slice(0, count(4, points.length)))(
     expect(await taking).toMatchObject({ state: 'completed', total: rows, rotated: rows, rows, failedCount: 0 })
     await expectOnce()
   },
-  90_000,
 )
 
 test('A process that was stopped between saving its progress and the commit keeps the run: both cannot have it', async () => {

@@ -157,7 +157,7 @@ test('A transaction that was open when the old key ended is waited for: what it 
   const rotating = rotate(refreshed()).finally(() => {
     ended = true
   })
-  await expect.poll(() => census(server.pool, 'tokens', field), { timeout: 10_000 }).toMatchObject({ current: rows })
+  await expect.poll(() => census(server.pool, 'tokens', field)).toMatchObject({ current: rows })
   await sleep(500)
   expect(ended).toBe(false)
   await slow.query('COMMIT')

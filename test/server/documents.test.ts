@@ -29,7 +29,7 @@ test('A client that knows nothing but the OpenAPI document goes through a rotati
   const plan = await call('post_plans', null, { keyring })
   const { id }: { id: string } = await call('post_rotations', null, { keyring, plan })
   const state = async () => ((await call('get_rotations_by_id', { id })) as { state: string }).state
-  await expect.poll(state, { timeout: 60_000 }).toBe('completed')
+  await expect.poll(state).toBe('completed')
   expect(await call('get_rotations_by_id_set_aside', { id })).toEqual({ items: [], next: null, total: 0 })
   expect((await call('get_audit', { limit: 3, action: 'rotation.complete' })) as object).toMatchObject({
     items: [{ actor: 'user:operator' }],
@@ -48,7 +48,7 @@ test('Measurements: values by state of their key, rotations, the age of the key,
   await world.api.post('/v1/census', { keyring: 'app' })
   await world.api.until('/v1/census', (body) => body.censuses[0].at !== null)
   await expect
-    .poll(async () => (await world.api.get('/metrics')).body as string, { timeout: 10_000 })
+    .poll(async () => (await world.api.get('/metrics')).body as string)
     .toContain('keyturn_values{keyring="app",field="tokens.token",state="active"} 20')
   const { body, headers } = await world.api.get('/metrics')
   expect(headers.get('content-type')).toContain('text/plain')

@@ -91,7 +91,7 @@ test('A rotation is paused, stays so, and is resumed; a second one of its keyrin
         `SELECT count(*)::int AS jobs FROM keyturn_jobs.job WHERE name = 'keyturn-rotation' AND state IN ('created', 'retry', 'active')`,
       )
     ).rows[0].jobs
-  await expect.poll(waking, { timeout: 60_000 }).toBe(0)
+  await expect.poll(waking).toBe(0)
   expect((await world.api.get(`/v1/rotations/${id}`)).body).toMatchObject({ state: 'paused', live: false })
   expect((await world.api.post(`/v1/rotations/${id}/resume`)).status).toBe(202)
   const done = await world.api.until(`/v1/rotations/${id}`, ({ state }) => state === 'completed')

@@ -60,7 +60,7 @@ describe.skipIf(shared.missing)('Sessions are counted once', () => {
     const keys = [...(await contents(client, prefix)).keys()].map((id) => prefix + id)
     const staying = new Set(keys.filter((_, n) => n % (sessions / stay) < 1))
     await client.unlink(...keys.filter((key) => !staying.has(key)))
-    await expect.poll(callsOfScan, { timeout: 20_000 }).toBeLessThan(Math.min(before / 4, 300))
+    await expect.poll(callsOfScan).toBeLessThan(Math.min(before / 4, 300))
     let twice = 0
     for (const { over, rows, after, page } of halves) {
       // What SCAN gives from here on, without us.
@@ -82,7 +82,7 @@ describe.skipIf(shared.missing)('Sessions are counted once', () => {
   })
 })
 
-describe.skipIf(!canStartRedis)('Sessions are counted once, where Redis is started again meanwhile', { timeout: 120_000 }, () => {
+describe.skipIf(!canStartRedis)('Sessions are counted once, where Redis is started again meanwhile', () => {
   const server = useDatabase()
   const prefix = 'app:session:'
   const sessions = 2_500

@@ -23,7 +23,7 @@ const leaseMs = 400
 /** Small batches of the same sizes each time. */
 const steady: RotateOptions = { throttle: { targetMs: 0.001, share: 1 } }
 
-describe.skipIf(redis.missing)('A process that rotates sessions', { timeout: 240_000 }, () => {
+describe.skipIf(redis.missing)('A process that rotates sessions', () => {
   const server = useDatabase()
   const { client, prefix, url: redisUrl } = redis
   let database: Database
@@ -54,7 +54,7 @@ describe.skipIf(redis.missing)('A process that rotates sessions', { timeout: 240
   /** What a dead process had sent may still be under way in the database. */
   async function gone(): Promise<void> {
     const sessions = `SELECT FROM pg_stat_activity WHERE application_name = 'rotation-child' AND datname = current_database()`
-    await expect.poll(async () => (await server.pool.query(sessions)).rowCount, { timeout: 30_000 }).toBe(0)
+    await expect.poll(async () => (await server.pool.query(sessions)).rowCount).toBe(0)
   }
 
   /** As an operator would: tries again while the dead process's lease lasts. */

@@ -13,7 +13,7 @@ import { withSteps } from '../rotation/steps.ts'
 import { fieldOf, rotationOf } from '../rotation/world.ts'
 import { contents, fill, opened, sessionsDatabase, tokenField, tokenOf } from './world.ts'
 
-describe.skipIf(!canStartRedis)('A Redis that refuses', { timeout: 120_000 }, () => {
+describe.skipIf(!canStartRedis)('A Redis that refuses', () => {
   const server = useDatabase()
   const prefix = 'app:session:'
   const sessions = 400

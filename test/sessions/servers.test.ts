@@ -14,7 +14,7 @@ import { contents, fill, opened, sessionsDatabase, tokenField, tokenOf } from '.
 
 if (!canStartRedis) console.warn('Tests that end a Redis are passed over: redis-server is not installed.')
 
-describe.skipIf(!canStartRedis)('Redis fails during a rotation of sessions', { timeout: 240_000 }, () => {
+describe.skipIf(!canStartRedis)('Redis fails during a rotation of sessions', () => {
   const server = useDatabase()
   const prefix = 'app:session:'
   const sessions = 1_500

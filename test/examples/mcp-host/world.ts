@@ -125,7 +125,7 @@ export function useHost(redis: TestRedis) {
     call: async (id: string): Promise<{ state: string; status: number | null }> => {
       const { body } = await ask('POST', `/api/servers/${id}/calls`, { tool: 'look', arguments: { at: 'something' } })
       const find = async () => (await ask('GET', `/api/calls/${body.call}`)).body
-      await expect.poll(async () => (await find()).state, { timeout: 60_000 }).toMatch(/completed|failed/)
+      await expect.poll(async () => (await find()).state).toMatch(/completed|failed/)
       return await find()
     },
     /** A token of a program. */

@@ -98,7 +98,7 @@ describe('refreshing', () => {
     const name = newName()
     const mine = await open(name, { refreshMs: 20 })
     const id = await (await open(name)).addPendingVersion()
-    await expect.poll(() => mine.snapshot.get(id)?.state, { timeout: 20_000 }).toBe('pending')
+    await expect.poll(() => mine.snapshot.get(id)?.state).toBe('pending')
   })
 
   test('encryption is refused when the last good refresh is older than twice the interval, and reading goes on', async () => {
