@@ -109,7 +109,7 @@ describe('the states of a signing key', () => {
     })
     await after.signing(name).verify(old)
     // It was told to sign at once: who has not loaded it yet refuses its tokens until then.
-    await expect.poll(() => code(before.signing(name).verify(token)), { timeout: 30_000 }).toBe('nothing')
+    await expect.poll(() => code(before.signing(name).verify(token))).toBe('nothing')
   })
 
   test('every change is an event, and none holds a token or a key.', async () => {
@@ -224,7 +224,7 @@ describe('counts', () => {
       { reason: 'unknown-key', versionId: null, count: 2 },
       { reason: 'retired-key', versionId: before, count: 3 },
     ]
-    await expect.poll(refused, { timeout: 30_000 }).toEqual(expected)
+    await expect.poll(refused).toEqual(expected)
     const told = (reason: string) => events.filter((event) => event.reason === reason).reduce((sum, { count }) => sum + count, 0)
     expect([told('retired-key'), told('unknown-key')]).toEqual([3, 2])
     expect(events.every((event) => event.event === 'tokens-refused' && event.keyring === name)).toBe(true)
@@ -246,7 +246,7 @@ describe('counts', () => {
     }
     const signing = (await opened(stored(name), { onTokens })).signing(name)
     await code(signing.keyFor('made up'))
-    await expect.poll(() => told, { timeout: 30_000 }).toBe(1)
+    await expect.poll(() => told).toBe(1)
     await signing.verify(await signing.sign({}))
   })
 })
