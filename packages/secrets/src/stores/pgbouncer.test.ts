@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Client } from 'pg'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { storeConformance } from '../../../../test/conformance/secrets/store.ts'
 import { count } from '../../../../test/harness/counts.ts'
 import { callOf, knock, worldOf } from '../../../../test/harness/parts.ts'
@@ -106,7 +106,7 @@ describe.skipIf(!canStartPgBouncer)('through a PgBouncer', () => {
     await writeFile(rows[0].file, 'host all all 127.0.0.1/32 scram-sha-256\n')
     await client.query('SELECT pg_reload_conf()')
     // The server takes a moment; its new sessions say when it has.
-    await expect.poll(loadedAt, { timeout: 60_000 }).not.toBe(rows[0].loaded)
+    await vi.waitFor(async () => expect(await loadedAt()).not.toBe(rows[0].loaded), { timeout: 60_000 })
     await client.query(
       `CREATE ROLE app_a LOGIN PASSWORD 'from before'; CREATE ROLE app_b; CREATE ROLE "the role" LOGIN PASSWORD 'from before'`,
     )
