@@ -35,6 +35,7 @@ export class Deployment {
   #lag = 0
   #updated = 0
   #crashes = 0
+  #isRollout = false
 
   constructor(namespace: string, name: string, options: DeploymentOptions, envNow: () => Env) {
     this.namespace = namespace
@@ -59,15 +60,18 @@ export class Deployment {
     this.generation++
     this.resourceVersion = resourceVersion
     this.#lag = this.#options.lag ?? 1
-    if (!isRollout) return
-    this.#updated = 0
-    this.#crashes = 0
+    this.#isRollout ||= isRollout
   }
 
   async look(): Promise<void> {
     if (this.#observed < this.generation) {
       if (this.#lag-- > 0) return
       this.#observed = this.generation
+      // Until here the status was that of before, and looked like a rollout that is over.
+      if (!this.#isRollout) return
+      this.#isRollout = false
+      this.#updated = 0
+      this.#crashes = 0
     } else if (this.spec.paused !== true && this.#updated < this.spec.replicas) {
       await this.#startPod(this.#updated).then(
         () => this.#updated++,

@@ -105,7 +105,7 @@ describe('deployments', () => {
     expect(deployment.pods).toEqual([{ KEY: 'old' }, { KEY: 'old' }])
     await restart('web', '2026-01-01T00:00:00Z')
     // The status of before looks like that of a rollout that is over: only the generation tells.
-    expect(await look('web')).toMatchObject({ isSeen: false })
+    expect(await look('web')).toEqual({ isSeen: false, updatedReplicas: 2, unavailableReplicas: 0, reason: 'NewReplicaSetAvailable' })
     expect(await look('web')).toMatchObject({ isSeen: true, updatedReplicas: 0, reason: 'ReplicaSetUpdated' })
     expect(await look('web')).toMatchObject({ isSeen: true, updatedReplicas: 1 })
     expect(deployment.pods).toEqual([{ KEY: 'new' }, { KEY: 'old' }])
