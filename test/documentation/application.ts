@@ -9,6 +9,7 @@ export const environment = {
   KEYTURN_ROOT_KEY: '4f'.repeat(32),
   NEXT_ROOT_KEY: 'c3'.repeat(32),
   SIGNING_KEY: 'e1'.repeat(32),
+  JWT_SECRET: '7d'.repeat(32),
 }
 
 /** Its configuration, for examples that show only its use. */

@@ -9,6 +9,7 @@ import type { Codec } from '../../packages/core/src/field/codec.ts'
 import { staticVersion } from '../../packages/core/src/keyring/static-keyring.ts'
 import { root } from '../harness/child.ts'
 import { documentBlocks } from './example.ts'
+import { tablesIn, unquoted } from './tables.ts'
 
 const document = readFileSync(join(root, 'docs/configuration.md'), 'utf8')
 
@@ -17,25 +18,7 @@ interface Properties {
   readonly required: string[]
 }
 
-/** The tables that follow a comment of this name, each row as its cells. */
-function tables(comment: RegExp): [name: string, rows: string[][]][] {
-  return [...document.matchAll(new RegExp(`<!-- ${comment.source} -->\\n\\|.*\\n\\|-.*\\n((?:\\|.*\\n)+)`, 'g'))].map(
-    ([, name = '', rows = '']) => [
-      name,
-      rows
-        .trim()
-        .split('\n')
-        .map((row) =>
-          row
-            .split('|')
-            .slice(1, -1)
-            .map((cell) => cell.trim()),
-        ),
-    ],
-  )
-}
-
-const unquoted = (cell: string) => cell.replaceAll('`', '')
+const tables = (comment: RegExp) => tablesIn(document, comment)
 
 /** The properties of an object, or of all objects that a part may be. A root key may also be a secret, which has a table of its own. */
 function propertiesOf(name: string, part: Schema): Properties {

@@ -27,6 +27,7 @@ export function secretRunScreen(
   const line = (verb: string, ...more: string[]) => `  ${connectedCommand(call, `secrets ${verb}`, [id], more)}`
   const named = (sentence: string) => oneLine(`Secret "${secret}" ${sentence}`)
   const later = 'It goes on by "keyturn serve" where that runs, by "keyturn secrets attend" from cron, or by'
+  if (run.state === 'completed' && run.steps.includes('write:sync')) return named(`has its stores and targets in line again (run ${id}).`)
   if (run.state === 'completed') {
     const old = revokes ? 'the old one is refused' : 'the old one has ended with that'
     const left = 'The credential from before was not known to Keyturn and was not ended: end it at its issuer.'
