@@ -26,12 +26,11 @@ afterAll(() => openai.stop())
 
 rotatorConformance('openai-key', async () => {
   const own = await startOpenAi()
-  const first = own.makeUserKey('from before')
-  own.rules.lag = { accept: 1, refuse: 1 }
+  own.rules.lag.refuse = 1
   return {
     config: { rotator: 'openai-key', admin: { env: 'ADMIN' }, project: own.project, endpoint: own.url },
     env: { ADMIN: own.adminKey },
-    first: { value: first.value },
+    first: { value: own.makeUserKey('from before').value },
     templates: { OPENAI_API_KEY: '{value}' },
     login: async ({ OPENAI_API_KEY: key }) => (await fetch(`${own.url}/models`, { headers: { authorization: `Bearer ${key}` } })).ok,
     // Accounts that have lost their keys count, too: nothing of ours is left lying about.
