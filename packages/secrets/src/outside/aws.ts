@@ -57,6 +57,7 @@ export async function inAws<Client extends { destroy(): void }, T>(
   work: (client: Client, options: { readonly abortSignal: AbortSignal }) => Promise<T>,
   key?: AwsKey,
 ): Promise<T> {
+  if (signal.aborted) throw outside('busy', where, 'there was no time left to ask')
   const { region, endpoint } = access
   const credentials = key ?? (await keyOf(access, world))
   const client = await connect({

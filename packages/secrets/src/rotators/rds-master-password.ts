@@ -26,8 +26,8 @@ interface Instance {
   readonly managesPassword: boolean
 }
 
-/** RDS takes longer than most: minutes, when the instance is busy. */
-const SETTLE_MS = 900_000
+/** RDS takes longer than most: many minutes, when the instance is busy. */
+const SETTLE_MS = 1_800_000
 /** Letters and digits are allowed by every engine; no engine of Postgres minds so many. */
 const LENGTH = 40
 
