@@ -48,7 +48,7 @@ test('Dying is harmless to values under keys of a table: each is readable at onc
   const whole = await childOf({}).exit
   const { statements } = JSON.parse(whole.stdout.slice('ended '.length)) as { statements: number }
   expect(whole.stdout).toContain('"completed"')
-  const points = Array.from({ length: count(5, 40) }, (_, n) => 1 + Math.round((n * (statements - 1)) / (count(5, 40) - 1)))
+  const points = Array.from({ length: count(3, 40) }, (_, n) => 1 + Math.round((n * (statements - 1)) / (count(3, 40) - 1)))
   let killed = 0
   for (const before of points) {
     await server.pool.query('DROP SCHEMA IF EXISTS keyturn CASCADE; TRUNCATE secrets, encryption_keys')

@@ -39,7 +39,7 @@ async function finish(keyturn: Keyturn): Promise<string> {
 function pointsOf(output: string): Partial<EvidenceTask>[] {
   const { statements } = JSON.parse(output.slice('ended '.length)) as { statements: number }
   const all = Array.from({ length: statements }, (_, n): Partial<EvidenceTask>[] => [{ before: n + 1 }, { after: n + 1 }]).flat()
-  const total = Math.min(count(4, 16), all.length)
+  const total = Math.min(count(3, 16), all.length)
   return Array.from({ length: total }, (_, n) => all[Math.floor((n * (all.length - 1)) / (total - 1))] as Partial<EvidenceTask>)
 }
 

@@ -97,8 +97,8 @@ test('Dying is harmless to a retirement: killed at any statement, the same call 
   }
   try {
     const { statements } = JSON.parse((await retireWhile({})).slice('ended '.length)) as { statements: number }
-    const points = count(6, 24)
-    const named = ['ADD CONSTRAINT', 'VALIDATE CONSTRAINT', 'UPDATE "keyturn".keyring', 'audit_head SET'].slice(0, count(2, 4))
+    const points = count(3, 24)
+    const named = ['ADD CONSTRAINT', 'VALIDATE CONSTRAINT', 'UPDATE "keyturn".keyring', 'audit_head SET'].slice(0, count(1, 4))
     for (const at of named) for (const when of ['before', 'after'] as const) await retireWhile({ at, when })
     for (let n = 0; n < points; n++)
       await retireWhile({ at: 1 + Math.round((n * (statements - 1)) / (points - 1)), when: n % 2 === 0 ? 'before' : 'after' })

@@ -169,7 +169,7 @@ async function edit(client: PoolClient, id: number, column: 'config' | 'raw' | '
 }
 
 test('Concurrent edits of other paths of the same documents: none is lost, whatever kind the document is', async () => {
-  const rows = count(1_000, 5_000)
+  const rows = count(500, 5_000)
   await fillPlaces(server.pool, 'places', rows)
   const ledger = new Map<string, number>()
   let over = false
@@ -217,7 +217,7 @@ test('Killed at any point, a resume finishes every document, changes no row twic
       steady,
     ),
   )
-  const points = count(4, 20)
+  const points = count(3, 20)
   for (let point = 0; point < points; point++) {
     await server.pool.query('TRUNCATE places, places_history; TRUNCATE keyturn.rotation CASCADE')
     await fillPlaces(server.pool, 'places', rows)

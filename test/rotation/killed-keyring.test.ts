@@ -78,7 +78,7 @@ test('Dying is harmless to a stored keyring: one version is active, none is left
   const application = startApplication(keyturn)
   try {
     const { statements } = JSON.parse((await child({})).slice('ended '.length)) as { statements: number }
-    const spread = Array.from({ length: count(4, 40) }, (_, n) => 1 + Math.round((n * (statements - 1)) / (count(4, 40) - 1)))
+    const spread = Array.from({ length: count(3, 40) }, (_, n) => 1 + Math.round((n * (statements - 1)) / (count(3, 40) - 1)))
     const points: Partial<StoredChildTask>[] = spread.map((at, n) => (n % 2 === 0 ? { before: at } : { after: at }))
     // Its new version is there and its run is not: the next rotation takes the version that it left.
     points.push({ beforeText: 'rotation (id' })

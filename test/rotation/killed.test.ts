@@ -121,7 +121,7 @@ describe('Dying is harmless', () => {
     const field = fieldOf('tokens.token')
     await refill(field)
     const steps = await stepsOf(field, steady)
-    const points = spread(steps.length, count(6, 40)).map((at) => ({ task: { options: steady, at } }))
+    const points = spread(steps.length, count(3, 40)).map((at) => ({ task: { options: steady, at } }))
     const moments = Array.from({ length: count(1, 10) }, (_, index) => ({ task: { options: steady }, afterMs: 250 + index * 40 }))
     for (const { task, afterMs } of [...points, ...moments] as { task: { options: RotateOptions; at?: number }; afterMs?: number }[]) {
       await forgetRuns()
@@ -146,7 +146,7 @@ describe('Dying is harmless', () => {
     await forgetRuns()
     await refill(field)
     const steps = await stepsOf(field, options)
-    for (const at of spread(steps.length, count(4, 40))) {
+    for (const at of spread(steps.length, count(3, 40))) {
       await forgetRuns()
       await refill(field)
       const where = await killedChild({ options, nameless, at })

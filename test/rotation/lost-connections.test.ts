@@ -82,7 +82,7 @@ describe('A connection that is lost', () => {
     await expectExact()
   })
 
-  test.each(Array.from({ length: count(3, 25) }, (_, index) => [index + 1]))(
+  test.each(Array.from({ length: count(2, 25) }, (_, index) => [index + 1]))(
     'at its commit number %i, answered or not: the counts are exact',
     async (nth) => {
       const arm = () => {
@@ -114,7 +114,7 @@ describe('A connection that is lost', () => {
   test('Sessions that an administrator ends at random: resumed until it is done, each value is changed once and counted once', async () => {
     let over = false
     const killing = (async () => {
-      for (let n = 0; !over && n < count(12, 80); n++) {
+      for (let n = 0; !over && n < count(8, 80); n++) {
         await sleep(Math.random() * 60)
         await server.pool.query(
           "SELECT pg_terminate_backend(pid) FROM (SELECT pid FROM pg_stat_activity WHERE application_name = 'rotation' ORDER BY random() LIMIT 1) one",

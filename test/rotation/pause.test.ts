@@ -60,7 +60,7 @@ test('Paused anywhere by another process and resumed equals not paused: the same
   })
   const whole = facts(await rotate(rotationOf(counting, [field], options)))
   expect(whole).toMatchObject({ state: 'completed', total: rows, rotated: rows, conflicts: 0 })
-  for (let n = 0; n < count(5, 40); n++) {
+  for (let n = 0; n < count(3, 40); n++) {
     await server.pool.query('TRUNCATE tokens, tokens_history, keyturn.rotation CASCADE; DROP TABLE tokens, tokens_history CASCADE')
     await server.pool.query('DROP FUNCTION tokens_note CASCADE')
     await fillTable(server.pool, 'tokens', rows)

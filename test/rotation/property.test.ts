@@ -16,7 +16,7 @@ import { damaged, fieldOf, insertOld, namelessField, rotationOf, writeOld } from
 const server = useDatabase()
 const named = fieldOf('tokens.token')
 let field = named
-const runs = { numRuns: count(20, 400), endOnFailure: true }
+const runs = { numRuns: count(10, 400), endOnFailure: true }
 let database: Database
 
 beforeAll(async () => {

@@ -207,7 +207,7 @@ test('Killed at any point, a resume rewrites what is left, changes no row twice,
   let steps = 0
   const counting = withSteps(database, () => void steps++)
   await rotate(rotationOf(counting, fields, steady))
-  const points = count(4, 20)
+  const points = count(3, 20)
   for (let point = 0; point < points; point++) {
     await server.pool.query(`TRUNCATE workflow_definition, ${tables.flatMap((table) => [table, `${table}_history`]).join(', ')} CASCADE`)
     await server.pool.query('TRUNCATE keyturn.rotation CASCADE')

@@ -155,7 +155,7 @@ test('A pool of one connection is enough', async () => {
 })
 
 test('Of two rotations of one keyring that begin at once, one is refused', async () => {
-  for (let n = 0; n < count(3, 20); n++) {
+  for (let n = 0; n < count(2, 20); n++) {
     await server.pool.query('TRUNCATE tokens_history')
     // Both are about to make their run before either does, and whoever has made it waits until the other one has been told.
     const [met, told] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]

@@ -99,7 +99,7 @@ describe.skipIf(redis.missing)('A process that rotates sessions', () => {
     expect(swaps.length).toBeGreaterThan(3)
     // Between the swap in Redis and the commit in Postgres, and everywhere else.
     let kills = 0
-    const points = [swaps[1], (swaps[2] ?? 0) + 2, ...spread(steps.length, count(4, 60))]
+    const points = [swaps[1], (swaps[2] ?? 0) + 2, ...spread(steps.length, count(3, 60))]
     for (const at of points) {
       await refill()
       const killed = child({ at: at as number })

@@ -37,7 +37,7 @@ test('a rotation that is killed while its key is published leaves it pending, an
 
 test('killed at any moment of rotating and retiring, there is one key that signs, and tokens of keys that are not retired are valid.', async () => {
   await (await application()).close()
-  for (let n = 0; n < count(3, 60); n++) {
+  for (let n = 0; n < count(2, 60); n++) {
     const child = rotating()
     await child.printed(['open.', 'waiting.', 'active'][n % 3] as string)
     // A few more turns of its loop, other ones each time; how many is not what is tested.

@@ -168,7 +168,7 @@ const { document } = fc.letrec<{ document: string }>((tie) => {
   }
 })
 const pattern = fc.array(fc.oneof(fc.constant(null), name), { maxLength: 3 })
-const runs = { numRuns: count(500, 20_000) }
+const runs = { numRuns: count(200, 20_000) }
 
 describe('Below a place, at any depth', () => {
   test.each([
@@ -220,7 +220,7 @@ describe('Below a place, at any depth', () => {
         )
         expect(strings(JSON.parse(sealed))).toEqual(strings(parsed).map(([path, value]) => [path, `<${value}>`]))
       }),
-      { numRuns: count(300, 20_000) },
+      { numRuns: count(120, 20_000) },
     )
   })
 

@@ -10,7 +10,7 @@ import type { RotationResult } from './result.ts'
 import { resume, rotate } from './rotate.ts'
 
 const field = fieldOf('tokens.token')
-const runs = { numRuns: count(40, 1_000) }
+const runs = { numRuns: count(15, 1_000) }
 
 function filled(rows: number, now?: () => Date): MemoryDatabase {
   const values = Array.from({ length: rows }, (_, index) => ({ id: index + 1, token: writeOld(`token ${index + 1}`) }))

@@ -53,7 +53,7 @@ test('Whatever OpenSSL seals opens, in batches of any make, at any place of a bu
         list.map(({ plaintext }) => Buffer.from(plaintext).toString('hex')),
       )
     }),
-    { numRuns: count(300, 20_000) },
+    { numRuns: count(120, 20_000) },
   )
 })
 
@@ -94,7 +94,7 @@ test('Whatever is sealed here OpenSSL opens, in batches of any make, each under 
       )
       expect(new Set(sealed.map((message) => slice(message).toString('hex', 0, 12))).size).toBe(drafts.length)
     }),
-    { numRuns: count(300, 20_000) },
+    { numRuns: count(120, 20_000) },
   )
 })
 
