@@ -1,10 +1,19 @@
 import type { Browser } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { run, secret, secretPlan as wirePlan } from '../../packages/server/src/wire/secret.ts'
 import { builtConsole } from './build.ts'
 import { chromiumPath, launch } from './chromium.ts'
 import { world } from './fixture/routes.ts'
+import { makeSecrets, secretPlan } from './fixture/secrets.ts'
 import { type Fixture, startFixture } from './fixture/server.ts'
 import { patiently, type Visit, violations, visit } from './visit.ts'
+
+test('What the pages are shown here has the shape that the server answers with.', () => {
+  const { secrets, runs } = makeSecrets()
+  expect(secrets.map((each) => secret.strict().parse(each))).toEqual(secrets)
+  expect(runs.map((each) => run.strict().parse(each))).toEqual(runs)
+  expect(wirePlan.strict().parse(secretPlan)).toEqual(secretPlan)
+})
 
 describe.skipIf(chromiumPath === null)('the pages of secrets', () => {
   let browser: Browser

@@ -7,6 +7,7 @@ import { defineSecrets, sealedSecrets } from '../../packages/secrets/src/index.t
 import { useDatabase } from '../harness/postgres.ts'
 import { issue, issuerOf } from '../secrets/parts/issuer.ts'
 import { memory } from '../secrets/parts/memory-store.ts'
+import { taskTitle } from '../secrets/parts/pasted-key.ts'
 import { type Api, serving } from './world.ts'
 
 const issued = (id: string, more: object = {}) => ({
@@ -28,7 +29,7 @@ const config: Config = defineConfig({
     }),
     'maps.key': issued('maps', { grace: '1s', after: ['mail.key'] }),
     'ci.key': issued('ci', { grace: '1s', every: '30d', automatic: true }),
-    'docs.key': { ...issued('docs'), rotator: { rotator: './test/server/pasted-key.ts', id: 'docs' } },
+    'docs.key': { ...issued('docs'), rotator: { rotator: './test/secrets/parts/pasted-key.ts', id: 'docs' } },
   }),
 })
 const patiently = { timeout: 60_000 }
@@ -161,7 +162,7 @@ test('A person is asked for what no API makes: what cannot be it is refused, wha
   const asked = await api.until(run, at('task'))
   expect(asked).toMatchObject({
     actions: ['provide', 'cancel'],
-    task: { title: 'Make a key at the issuer', paste: [{ part: 'value', label: 'Key' }], until: expect.any(String) },
+    task: { title: taskTitle, paste: [{ part: 'value', label: 'Key' }], until: expect.any(String) },
   })
   const give = (parts: unknown) => api.post(`${run}/provide`, { parts })
   expect(await give({ value: 'too short' })).toMatchObject({ status: 422, body: { code: 'ERR_PROVIDED' } })
@@ -198,6 +199,7 @@ test('Stores are compared with what is in use, and brought in line when that is 
   const done = await api.until(begun.headers.get('location') ?? '', ({ state }) => state !== 'running')
   expect(done).toMatchObject({ kind: 'sync', state: 'done' })
   expect(stored('mail')).toBe(right)
+  expect((await api.get('/v1/secrets/mail.key/runs?limit=1')).body.items).toMatchObject([{ kind: 'sync', state: 'completed' }])
   expect((await api.post('/v1/secrets/sync', { only: ['nothing'] })).status).toBe(404)
 })
 

@@ -35,9 +35,11 @@ export interface Policy {
   readonly patience: string | null
   readonly after: readonly string[]
 }
-/** One rotation of a secret, in a list. */
+/** One run of a secret, in a list. */
 export interface RunSummary {
   readonly id: string
+  /** `sync`: brings stores and targets in line with what is in use, and rotates nothing. */
+  readonly kind: 'rotation' | 'sync'
   readonly secret: string
   readonly rotator: string
   readonly state: RunState

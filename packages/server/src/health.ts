@@ -3,6 +3,8 @@ import type { SecretRuns } from './secret/secret-runs.ts'
 import type { Health } from './server.ts'
 
 const cacheMs = 1_000
+/** The inventory is some look-ups for each secret, and who asks for the health needs no name. */
+const inventoryMs = 5_000
 
 interface Looked {
   readonly keyturn: Keyturn
@@ -11,10 +13,10 @@ interface Looked {
   readonly version: string
 }
 
-/** Looks at the components, at most once a second whoever asks. Says which one fails and nothing else. */
+/** Looks at the components, at most once a second whoever asks. Says which one fails, or is paused, and nothing else. */
 export function healthOf({ keyturn, state, secrets, version }: Looked): () => Promise<Health> {
-  let last: { readonly at: number; readonly health: Promise<Health> } | null = null
-  const look = async (): Promise<Health> => {
+  const runs = secrets === null ? null : held(inventoryMs, () => standing(secrets))
+  return held(cacheMs, async (): Promise<Health> => {
     const [database, keyrings] = await Promise.all([
       stands(() => state.query('SELECT 1')),
       stands(async () => {
@@ -22,13 +24,17 @@ export function healthOf({ keyturn, state, secrets, version }: Looked): () => Pr
           if (kind === 'stored' && !versions.some(({ state }) => state === 'active')) throw new Error(name)
       }),
     ])
-    const runs = secrets === null ? {} : { secrets: await standing(secrets) }
-    const components = { database, keyrings, ...runs }
+    const components = { database, keyrings, ...(runs === null ? {} : { secrets: await runs() }) }
     return { status: Object.values(components).includes('failing') ? 'failing' : 'ok', version, components }
-  }
+  })
+}
+
+/** What a look has found, for so many milliseconds. */
+function held<T>(ms: number, look: () => Promise<T>): () => Promise<T> {
+  let last: { readonly at: number; readonly found: Promise<T> } | null = null
   return () => {
-    if (last === null || performance.now() - last.at > cacheMs) last = { at: performance.now(), health: look() }
-    return last.health
+    if (last === null || performance.now() - last.at > ms) last = { at: performance.now(), found: look() }
+    return last.found
   }
 }
 

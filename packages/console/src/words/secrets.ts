@@ -38,6 +38,9 @@ const steps: { readonly [step: string]: string } = {
   'write:back': 'Put the old one back into the stores',
   'deploy:back': 'Deploy the old one',
   'gates:back': 'Look whether all is well',
+  'write:sync': 'Put what is in use into the stores',
+  'deploy:sync': 'Deploy what is in use',
+  'gates:sync': 'Look whether all is well',
   unstage: 'Clear what was laid ready',
   remove: 'End the new one',
   'confirm-removed': 'See that the new one is refused',
@@ -46,7 +49,8 @@ const steps: { readonly [step: string]: string } = {
 export const stepSays = (step: string): string => steps[step] ?? step
 
 /** What a run has come to, in one sentence. */
-export function runStanding({ state, step, note, direction }: Pick<Run, 'state' | 'step' | 'note' | 'direction'>): string {
+export function runStanding({ kind, state, step, note, direction }: Pick<Run, 'kind' | 'state' | 'step' | 'note' | 'direction'>): string {
+  if (kind === 'sync' && state === 'completed') return 'The stores and targets hold what is in use.'
   if (state === 'completed') return 'The new credential is in use, and the old one is refused.'
   if (state === 'rolled-back') return `The old credential is in use again${note === null ? '.' : `: ${note}.`}`
   if (state === 'cancelled') return 'It was ended before it had changed anything.'

@@ -56,7 +56,7 @@ export const secretRoutes: readonly Route[] = [
         kind: 'sync',
         keyring: null,
         actor: (caller as Caller).actor,
-        run: async () => ({ items: asJson(await secrets.sync({ apply: true, ...(only && { only }) })) }),
+        run: async (signal) => ({ items: asJson(await secrets.sync({ apply: true, signal, ...(only && { only }) })) }),
       })
       if (begun === null) throw refuseRunning('sync', 'all')
       return accepted(server, reply, `/v1/operations/${begun}`, await server.operations.find(begun))

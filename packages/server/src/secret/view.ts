@@ -22,11 +22,14 @@ export function viewSecret({ config: { secrets = {} } }: Keyturn, status: Secret
 const iso = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString())
 const over = (state: Run['state']): boolean => state === 'completed' || state === 'rolled-back' || state === 'cancelled'
 
+const isSync = ({ steps }: Pick<Run, 'steps'>): boolean => steps.includes('write:sync')
+
 /** A run without its steps. Ids of sealed values stay here. */
 export function viewSummary(run: Run): WireRunSummary {
   const { id, secret, rotator, state, direction, note, startedBy, facts } = run
   return {
     ...{ id, secret, rotator, state, direction, note, startedBy },
+    kind: isSync(run) ? 'sync' : 'rotation',
     step: over(state) ? null : (run.steps[run.position] ?? null),
     createdAt: new Date(run.createdAt).toISOString(),
     endedAt: iso(run.endedAt),
@@ -83,11 +86,12 @@ function actionsOf({ state, direction, steps, position, oldValue, facts }: Run):
   if (over(state)) return []
   const at = (step: Run['steps'][number]) => steps.indexOf(step)
   const forward = direction === 'forward'
-  const pastReturn = at('revoke') >= 0 && position >= at('revoke')
+  const sync = isSync({ steps })
+  const pastReturn = sync || (at('revoke') >= 0 && position >= at('revoke'))
   const written = steps.some((step, n) => step.startsWith('write:') && n <= position)
-  const made = position > at('create') || (position === at('create') && facts.step !== undefined)
-  const hasTask = facts.task !== undefined && steps[position] === 'task'
+  const made = !sync && (position > at('create') || (position === at('create') && facts.step !== undefined))
   const step = steps[position]
+  const hasTask = facts.task !== undefined && step === 'task'
   // To try these again at once is to wait again.
   const isResting = state === 'waiting' && (step === 'grace' || step === 'soak')
   return [

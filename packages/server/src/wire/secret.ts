@@ -63,6 +63,8 @@ const task = z.object({
 /** One rotation of a secret, without its steps. */
 export const runSummary = z.object({
   id: z.string(),
+  /** `sync`: brings stores and targets in line with what is in use, and rotates nothing. */
+  kind: z.enum(['rotation', 'sync']),
   secret: z.string(),
   rotator: z.string(),
   state,

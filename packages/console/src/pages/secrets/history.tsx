@@ -31,6 +31,7 @@ export function History({ name, shown }: { name: string; shown: string | null })
                   </Link>
                 ),
               },
+              { name: 'What', cell: ({ kind }) => (kind === 'sync' ? 'brought in line' : 'rotation') },
               { name: 'State', cell: ({ state }) => runStates[state].says },
               { name: 'By', cell: ({ startedBy }) => startedBy },
               { name: 'New credential', cell: ({ newId }) => (newId === null ? <None /> : <code>{newId}</code>) },

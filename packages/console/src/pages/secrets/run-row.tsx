@@ -43,7 +43,7 @@ function Ready({ run, connection }: { run: Run; connection: Connection }) {
         </Row>
       )}
       <Row
-        title={isOver(run) ? 'A rotation' : 'The rotation now'}
+        title={run.kind === 'sync' ? 'Bringing in line' : isOver(run) ? 'A rotation' : 'The rotation now'}
         note={
           <>
             begun <When at={createdAt} /> by {startedBy}

@@ -1,10 +1,13 @@
 import { outside, type Rotator } from '@keyturn/secrets'
 import { z } from 'zod'
-import { issuerOf } from '../secrets/parts/issuer.ts'
+import { issuerOf } from './issuer.ts'
+
+/** What a person is asked for. */
+export const taskTitle = 'Make a key at the issuer'
 
 export const options = z.strictObject({ id: z.string() })
 
-/** Keys that a person makes at an issuer in this process and pastes, for tests of the server. */
+/** Keys that a person makes at an issuer in this process and pastes, for tests of tasks. */
 export default function pastedKey({ id }: z.infer<typeof options>): Rotator {
   const find = (value: string | undefined) => [...issuerOf(id).values()].find((key) => key.value === value && key.enabled)
   return {
@@ -12,7 +15,7 @@ export default function pastedKey({ id }: z.infer<typeof options>): Rotator {
     overlap: true,
     check: async () => [{ severity: 'warning', sentence: 'a person makes the key' }],
     task: async () => ({
-      title: 'Make a key at the issuer',
+      title: taskTitle,
       instructions: '1. Open the issuer.\n2. Choose **New key**.',
       url: 'https://issuer.example/keys',
       paste: [{ part: 'value', label: 'Key', pattern: '[\\w-]{24}' }],
