@@ -14,7 +14,7 @@ const options = (list: readonly Option[]): [string, string][] => list.map(({ fla
 
 /** What `keyturn --help` prints: a line a verb. */
 export function help(): string {
-  return `keyturn changes the encryption keys of a live database in place, and proves that nothing was lost.
+  return `keyturn changes the keys and secrets of a running application in place, and proves that nothing was lost.
 
 Usage: keyturn VERB [OPTION]…
 

@@ -20,7 +20,6 @@ async function application(secrets: (envFile: string) => object): Promise<Comman
   const cwd = await createFolder({ 'app.env': '# kept\nPORT=80\n' })
   const config = {
     database: { env: 'DATABASE_URL' },
-    refreshMs: 50,
     keyrings: { app: { root: { env: 'ROOT' } } },
     fields: { 'keyturn.sealed': { column: 'keyturn.sealed.value', keyring: 'app', bind: ['id'] } },
     secrets: secrets(join(cwd, 'app.env')),
@@ -71,7 +70,14 @@ test('a secret is rotated in its grace, ended by hand, compared with its store, 
   })
   expect((await database.pool.query('SELECT FROM keyturn.secret')).rowCount, 'looking changes nothing').toBe(0)
 
-  const rotated = await keyturn(['secrets', 'rotate', 'key'], options)
+  // Ctrl-C ends a wait that is longer than anybody has patience for.
+  let pressed = false
+  const watch = (stderr: string, interrupt: () => void) => {
+    if (pressed || !stderr.includes('now  grace: ')) return
+    pressed = true
+    interrupt()
+  }
+  const rotated = await keyturn(['secrets', 'rotate', 'key', '--wait', '24h'], { ...options, watch })
   expect(rotated).toMatchObject({ code: 0, stderr: expect.stringContaining('done  write:promote: ') })
   expect(rotated.stdout).toMatch(/has its new credential in use[\s\S]*keyturn serve[\s\S]*keyturn secrets resume run_/)
   const value = String(await valueIn(app))

@@ -55,7 +55,7 @@ export function driftScreen(
     '',
     ...(rows.length === 0 ? [] : [table(['secret', 'store', 'name', 'state', 'found', 'expected'], rows)]),
     ...section(
-      'Left out: never rotated here, or being rotated',
+      'Left out: never rotated here, being rotated, or in no store',
       left.map((name) => name),
     ),
     ...(applied || differ === 0 ? [] : ['', 'Nothing was changed. --apply writes what is in use, and has the targets take it.']),

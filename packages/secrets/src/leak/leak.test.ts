@@ -18,7 +18,8 @@ async function application() {
   const env = { ROOT: '5e'.repeat(32), LOW: first.low.value, HIGH: first.high.value }
   await pglite().exec('CREATE TABLE IF NOT EXISTS users (id int PRIMARY KEY, token text)')
   const config = {
-    refreshMs: 50,
+    // Short, so that the rotation of the keyring need not wait long; and longer than a slow machine stands still.
+    refreshMs: 3000,
     keyrings: { app: { root: { env: 'ROOT' } } },
     fields: { ...sealedSecrets('app'), 'users.token': { column: 'users.token', keyring: 'app', bind: ['id'] } },
     secrets: { minor: secret('low'), major: secret('high') },
@@ -110,6 +111,36 @@ test('a leaked secret is exposed while its old credential may work: in a grace, 
     const over = await leakOfSecret(secrets, 'major')
     expect([over.exposed, over.unknown.at(-1)]).toEqual([[], expect.stringContaining('If so, rotate it again.')])
     expect(() => leakTime('yesterday')).toThrow('2026-11-21')
+  } finally {
+    await keyturn.close()
+  }
+})
+
+test('keys of the environment and keys that sign tokens are named with what mends them.', async () => {
+  await pglite().exec('DROP SCHEMA IF EXISTS keyturn CASCADE; TRUNCATE users')
+  const env = { ROOT: '5e'.repeat(32), KEY: 'a7'.repeat(32), OLD: '1b'.repeat(32) }
+  const config = {
+    keyrings: {
+      shared: { primary: { env: 'KEY' }, previous: [{ env: 'OLD' }] },
+      tokens: { root: { env: 'ROOT' }, sign: 'ES256' as const },
+    },
+    fields: { 'users.token': { column: 'users.token', keyring: 'shared', writes: 'hex-colon' as const } },
+  }
+  const keyturn = await open(config, { pglite: pglite(), env, warn: () => {} })
+  try {
+    await pglite().query('INSERT INTO users VALUES (1, $1)', [await keyturn.field('users.token').encrypt('a token')])
+    const shared = await leakOfKey(keyturn, null, { keyring: 'shared' })
+    expect(shared.opens).toMatchObject([{ what: 'field', name: 'users.token', values: 1 }])
+    expect(shared.exposed).toHaveLength(3)
+    expect(shared.exposed.at(-1)).toBe('values stand under it: 1 of users.token')
+    expect(shared.mends).toEqual([{ command: null, why: expect.stringContaining('then "keyturn rotate shared"') }])
+    const tokens = await leakOfKey(keyturn, null, { keyring: 'tokens' })
+    expect(tokens.opens).toMatchObject([{ what: 'tokens', name: 'tokens', risk: 'critical', values: null }])
+    expect(tokens.mends.map(({ command }) => command)).toEqual(['keyturn rotate tokens --now', 'keyturn retire tokens --compromised'])
+    await keyturn.signing('tokens').rotate({ now: true })
+    const [before] = tokens.subject.kind === 'key' ? tokens.subject.versions : []
+    const rotated = await leakOfKey(keyturn, null, { keyring: 'tokens', version: before ?? '' })
+    expect(rotated.mends.map(({ command }) => command)).toEqual(['keyturn retire tokens --compromised'])
   } finally {
     await keyturn.close()
   }
