@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestProject } from 'vitest/node'
-import { startPostgres } from './server.ts'
+import { startPostgres, watch } from './server.ts'
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -22,6 +22,7 @@ export default async function setup({ provide }: TestProject): Promise<() => Pro
   const server = given ? { url: given, stop: async () => {} } : await startPostgres()
   provide('postgresUrl', server.url)
   const folder = await mkdtemp(join(tmpdir(), 'keyturn-run-'))
+  watch(folder)
   provide('runFolder', folder)
   // Hundreds of children load the same modules, and Node compiles each of them once only. It compares sources: nothing old is run.
   process.env.NODE_COMPILE_CACHE = join(folder, 'compiled')

@@ -36,8 +36,8 @@ export async function startPostgres(settings: Settings = { fsync: 'off' }): Prom
   }
 }
 
-// Ends the server and removes its folder when this process is gone without having done so, however it ended.
-function watch(folder: string): void {
+/** Ends the server in a folder, where there is one, and removes the folder when this process is gone without having done so, however it ended. */
+export function watch(folder: string): void {
   const script = `while kill -0 ${process.pid} && [ -d "$0" ]; do sleep 1; done
     [ -f "$0/data/postmaster.pid" ] && kill -QUIT "$(head -n 1 "$0/data/postmaster.pid")" && sleep 1
     rm -rf "$0"`
