@@ -72,6 +72,10 @@ Ctrl-C during a rotation finishes its batch, says so and ends with 4; a second C
 moment, a rotation goes on with \`keyturn resume\`. \`retire\` ends with 3 where values set aside were accepted, and with 1 where they were
 not. \`verify\` ends with 1 also where a fence of a retired key is missing.
 
+A run of a secret goes on with \`keyturn secrets resume\`, with \`keyturn secrets attend\`, or by itself where \`keyturn serve\` runs. In its grace,
+when the new credential is in use and the old one only waits for its end, it ends with 0; where a person is needed, with 4; rolled back, with 1.
+\`secrets sync\` ends with 3 while a store differs, and \`leak\` while something is exposed: see [secrets.md](secrets.md).
+
 ## For programs
 
 With \`--json\` every verb prints exactly one line of JSON on standard output. An error is such a line too, and stands as a sentence on

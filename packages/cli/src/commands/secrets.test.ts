@@ -134,7 +134,9 @@ test('what a person makes is asked for, read from standard input, and asked for 
   const odd = await keyturn(['secrets', 'provide', 'key'], { ...options, stdin: 'of-another-form\n' })
   expect(odd).toMatchObject({ code: 2, stderr: expect.stringContaining('[ERR_PROVIDED]') })
   values.add('of-another-form').add('key-wrong').add('key-right').add('key-old')
-  expect((await keyturn(['secrets', 'provide', 'key'], { ...options, stdin: 'key-wrong\n' })).code).toBe(4)
+  // A terminal is asked, and does not show it.
+  const shown = await keyturn(['secrets', 'provide', 'key'], { ...options, isTTY: true, stdin: 'key-wrong\n' })
+  expect([shown.code, shown.stderr]).toEqual([4, expect.stringContaining('key: \n')])
   accepted.add('key-right')
   const right = await keyturn(['secrets', 'provide', 'key'], { ...options, stdin: 'key-right\n' })
   expect([right.code, await valueIn(app)]).toEqual([0, 'key-right'])

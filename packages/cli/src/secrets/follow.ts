@@ -49,7 +49,9 @@ async function settled(
       await secrets.settle(runId, { waitMs: longest, signal })
       return
     } catch (error) {
-      if (!isKeyturnError(error, 'ERR_RUN_LEASE') || signal.aborted || performance.now() > until) throw error
+      if (!isKeyturnError(error, 'ERR_RUN_LEASE')) throw error
+      // That one goes on with it.
+      if (signal.aborted || performance.now() > until) return
     }
     await sleep(LOOK_EVERY_MS, undefined, { signal }).catch(() => undefined)
   }
