@@ -87,7 +87,7 @@ test('a key that cannot be switched on again says why.', async () => {
 test('the key in use is known by its hint.', async () => {
   const [rotator, call] = [open(), callOf()]
   expect(await rotator.adopt!(call, first.parts)).toEqual(first)
-  expect(kindOf(await rotator.adopt!(call, { value: 'sk-ant-api03-unknown' }).catch((error: unknown) => error))).toBe('refused')
+  expect(await rotator.adopt!(call, { value: 'sk-ant-api03-unknown' }).then(() => 'done', kindOf)).toBe('refused')
 })
 
 test('without an Admin API key a person also ends the old key, and it is tried until it is refused.', async () => {
@@ -97,7 +97,7 @@ test('without an Admin API key a person also ends the old key, and it is tried u
   expect(await rotator.create(call, pasted(value), null)).toEqual(pasted(value))
   expect([rotator.disable, rotator.adopt]).toEqual([undefined, undefined])
   expect((await rotator.revocation!(call, pasted(value))).paste).toEqual([])
-  expect(kindOf(await rotator.revoke(call, pasted(value), null).catch((error: unknown) => error))).toBe('refused')
+  expect(await rotator.revoke(call, pasted(value), null).then(() => 'done', kindOf)).toBe('refused')
   await open().revoke(call, { id, parts: {} }, null)
   await rotator.revoke(call, pasted(value), null)
   expect(await rotator.verify(call, pasted(value))).toMatchObject({ works: false, later: false })

@@ -53,7 +53,7 @@ test('without a token that may end others, each one ends itself.', async () => {
   expect(made).toEqual(pasted(value))
   for (const _ of [1, 2]) await rotator.revoke(call, made, first)
   expect(okta.tokens()).not.toContain(id)
-  expect(kindOf(await rotator.revoke(call, { id, parts: {} }, first).catch((error: unknown) => error))).toBe('refused')
+  expect(await rotator.revoke(call, { id, parts: {} }, first).then(() => 'done', kindOf)).toBe('refused')
 })
 
 test.each([
@@ -83,7 +83,7 @@ test('a token of another user is refused: it would end with that user.', async (
 test('the token in use is taken as it is, if it works.', async () => {
   const [rotator, call] = [open(), callOf()]
   expect(await rotator.adopt!(call, first.parts)).toEqual(pasted(old.value))
-  expect(kindOf(await rotator.adopt!(call, { value: '00nothing' }).catch((error: unknown) => error))).toBe('refused')
+  expect(await rotator.adopt!(call, { value: '00nothing' }).then(() => 'done', kindOf)).toBe('refused')
 })
 
 test('a token that is refused is found before anything changes; one that is gone is a warning.', async () => {
