@@ -1,7 +1,7 @@
 import { type Account, region } from './account.ts'
 import { AwsError } from './aws-error.ts'
+import type { Input, Operation, Service } from './endpoint.ts'
 import { query } from './query.ts'
-import type { Input, Operation, Service } from './service.ts'
 
 /** A replication group, and what the test does when its tokens change. */
 export interface ReplicationGroup {

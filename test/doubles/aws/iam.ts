@@ -1,7 +1,7 @@
 import { type AccessKey, type Account, region } from './account.ts'
 import { AwsError } from './aws-error.ts'
+import type { Caller, Input, Operation, Service } from './endpoint.ts'
 import { query } from './query.ts'
-import type { Caller, Input, Operation, Service } from './service.ts'
 
 /** Inactive ones count, too. */
 const KEYS_PER_USER = 2

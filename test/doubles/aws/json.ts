@@ -1,5 +1,5 @@
 import { AwsError } from './aws-error.ts'
-import type { Input, Protocol } from './service.ts'
+import type { Input, Protocol } from './endpoint.ts'
 
 type Json = { readonly [name: string]: unknown }
 

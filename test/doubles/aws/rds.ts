@@ -1,7 +1,7 @@
 import { type Account, region } from './account.ts'
 import { AwsError } from './aws-error.ts'
+import type { Input, Operation, Service } from './endpoint.ts'
 import { query } from './query.ts'
-import type { Input, Operation, Service } from './service.ts'
 
 /** How long a master password may be. */
 const mostCharacters = { postgres: 128, mysql: 41, mariadb: 41, 'sqlserver-se': 128, 'oracle-se2': 30 } as const

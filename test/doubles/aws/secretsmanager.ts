@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { type Account, region } from './account.ts'
 import { AwsError } from './aws-error.ts'
+import { type Input, type Operation, type Service, seconds } from './endpoint.ts'
 import { json } from './json.ts'
 import { Rotations } from './rotating.ts'
 import { contentOf, invalidParameter, invalidRequest, notFound, type RotationRules, Secret, tokenOf } from './secret.ts'
-import { type Input, type Operation, type Service, seconds } from './service.ts'
 import { PENDING, type Version } from './versions.ts'
 
 const DAY_MS = 86_400_000

@@ -1,7 +1,7 @@
 import { type Account, region } from './account.ts'
 import { AwsError } from './aws-error.ts'
+import type { Service } from './endpoint.ts'
 import { query } from './query.ts'
-import type { Service } from './service.ts'
 
 /** STS: says who signed. It needs no permission, so that it proves a key and nothing else. */
 export function sts(account: Account): Service {

@@ -24,7 +24,13 @@ export async function create(world: StepWorld): Promise<Outcome> {
   }
   const unclear = await clearUp(world)
   if (unclear !== null) return unclear
-  const before = rotator.list === undefined ? null : (await world.call(rotator, (call) => rotator.list?.(call) ?? none)).map(({ id }) => id)
+  // The first list of the run stays: one that is taken after an unclear call may show what that call made.
+  const before =
+    world.run.facts.before !== undefined
+      ? world.run.facts.before
+      : rotator.list === undefined
+        ? null
+        : (await world.call(rotator, (call) => rotator.list?.(call) ?? none)).map(({ id }) => id)
   await world.remember({ before, intentAt: world.now, calling: true })
   try {
     return doneWith(await world.call(rotator, (call) => rotator.create(call, null, old)))
@@ -84,8 +90,11 @@ function sort({ facts, attempt }: StepWorld['run'], listed: readonly Listed[]): 
   const nameless = fresh.filter((each) => each.name === null && !isOurs(each))
   const [only] = nameless
   // One that nobody has used, the only one: it can be of nobody else unless somebody made one by hand in the same minute, and has not used it either.
-  const unambiguous = nameless.length === 1 && ours.length === 0 && only !== undefined && only.used === false
-  return unambiguous ? { ours: [only.id], asked: [] } : { ours: ours.map(({ id }) => id), asked: nameless.map(({ id }) => id) }
+  // Each unclear call made one at most: when as many were ended, a further one is somebody else's.
+  const unclear = (facts.abandoned ?? []).length + (facts.calling === true ? 1 : 0) - (facts.removed ?? []).length
+  const unambiguous = nameless.length === 1 && ours.length === 0 && only !== undefined && only.used === false && unclear > 0
+  if (unambiguous) return { ours: [only.id], asked: [] }
+  return { ours: ours.map(({ id }) => id), asked: unclear > 0 ? nameless.map(({ id }) => id) : [] }
 }
 
 /**

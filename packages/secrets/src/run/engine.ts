@@ -82,7 +82,7 @@ export class Engine {
     const now = await this.now()
     const step = run.steps[run.position]
     if (step === undefined) return await this.#save(run, now, { is: 'done' }, step)
-    const tried = { since: run.facts.step?.since ?? now, tries: (run.facts.step?.tries ?? 0) + 1 }
+    const tried = { ...run.facts.step, since: run.facts.step?.since ?? now, tries: (run.facts.step?.tries ?? 0) + 1 }
     const begun: Run = { ...run, state: 'running', note: null, wakeAt: null, facts: { ...run.facts, step: tried } }
     await state.transaction(async (sql) => {
       await updateRun(sql, state.schema, begun)

@@ -65,8 +65,8 @@ export interface Facts {
   readonly versions?: { readonly [store: string]: string | null }
   readonly deployedAt?: number
   readonly promotedAt?: number
-  /** The current step: since when it is tried, how often, and what it waits for. */
-  readonly step?: { readonly since: number; readonly tries: number; readonly until?: number; readonly settled?: number }
+  /** The current step: since when it is tried, how often, and since when it is told "not yet". */
+  readonly step?: { readonly since: number; readonly tries: number; readonly settled?: number }
   readonly task?: Task & { readonly until: number; readonly told?: boolean }
   /** Ids that are new at the issuer and may be ours: a person says which. */
   readonly asks?: { readonly ids: readonly string[] }

@@ -65,11 +65,14 @@ export function settle(run: Run, circumstances: Circumstances): Settled {
     }
     case 'again': {
       const withinMs = outcome.withinMs ?? secret.deadlineMs
-      const over = now - tries.since >= withinMs
+      // From the first answer of this kind: a process that was dead for a while has not been waiting for it.
+      const settled = tries.settled ?? now
+      const over = now - settled >= withinMs
       if (over && !isNeverGivenUp(run, step)) return turned(run, circumstances, record('failed', outcome.sentence), outcome.sentence)
       const wakeAt =
         now + backOff(tries.tries, outcome.afterMs, isNeverGivenUp(run, step) ? undefined : Math.max(1000, Math.min(300_000, withinMs / 4)))
-      const next: Run = { ...run, state: 'waiting', wakeAt, note: `${step} is tried again: ${outcome.sentence}` }
+      const facts = { ...run.facts, step: { ...tries, settled } }
+      const next: Run = { ...run, state: 'waiting', wakeAt, facts, note: `${step} is tried again: ${outcome.sentence}` }
       const told = over ? [telling(next, secret, conditionOf(run, step), 'error', `${outcome.sentence}. It is tried again`)] : []
       return plain(next, record('begun', outcome.sentence), { step, outcome: 'again', tries: tries.tries }, told)
     }
