@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import type { Caller } from './endpoint.ts'
+import type { Caller } from './offer.ts'
 
 /** A long-term key of a user, as IAM keeps it. */
 export interface AccessKey {

@@ -1,6 +1,6 @@
 import { type Account, region } from './account.ts'
 import { AwsError } from './aws-error.ts'
-import type { Input, Operation, Service } from './endpoint.ts'
+import type { Input, Operation, Service } from './offer.ts'
 import { query } from './query.ts'
 
 /** A replication group, and what the test does when its tokens change. */

@@ -4,8 +4,8 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import type { Account } from './account.ts'
 import { AwsError } from './aws-error.ts'
-import type { Answer, Caller, Input, Service } from './endpoint.ts'
 import { type Fault, Faults } from './faults.ts'
+import type { Answer, Caller, Input, Service } from './offer.ts'
 import { checkSignature, SignatureError, type SignatureRules } from './sigv4.ts'
 
 /** A call as CloudTrail would keep it: who asked for what, never a value. */

@@ -1,6 +1,6 @@
 import { type AccessKey, type Account, region } from './account.ts'
 import { AwsError } from './aws-error.ts'
-import type { Caller, Input, Operation, Service } from './endpoint.ts'
+import type { Caller, Input, Operation, Service } from './offer.ts'
 import { query } from './query.ts'
 
 /** Inactive ones count, too. */

@@ -1,5 +1,5 @@
 import { AwsError } from './aws-error.ts'
-import type { Input, Protocol } from './endpoint.ts'
+import type { Input, Protocol } from './offer.ts'
 
 type Json = { readonly [name: string]: unknown }
 

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { AwsError } from './aws-error.ts'
-import type { Input, Protocol } from './endpoint.ts'
+import type { Input, Protocol } from './offer.ts'
 
 /** What an answer is made of. A list repeats its own name: `{ Users: { member: [ … ] } }`. */
 type Xml = string | number | boolean | Date | undefined | { readonly [name: string]: Xml | readonly Xml[] }

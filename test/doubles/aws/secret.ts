@@ -1,5 +1,5 @@
 import { AwsError } from './aws-error.ts'
-import { type Input, seconds } from './endpoint.ts'
+import { type Input, seconds } from './offer.ts'
 import { type Content, CURRENT, PREVIOUS, type Version, Versions } from './versions.ts'
 
 export interface RotationRules {

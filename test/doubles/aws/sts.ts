@@ -1,6 +1,6 @@
 import { type Account, region } from './account.ts'
 import { AwsError } from './aws-error.ts'
-import type { Service } from './endpoint.ts'
+import type { Service } from './offer.ts'
 import { query } from './query.ts'
 
 /** STS: says who signed. It needs no permission, so that it proves a key and nothing else. */
