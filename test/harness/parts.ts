@@ -22,6 +22,8 @@ export function worldOf(values: { readonly [name: string]: string }, now: () => 
 export interface Knocks {
   readonly tries: number
   readonly refused: number
+  /** What the refusals said. */
+  readonly why: readonly string[]
   /** From the last log-in that succeeded before a refusal to the first one after it; the longest, in milliseconds. For printing only. */
   readonly gapMs: number
 }
@@ -34,13 +36,17 @@ export interface Knocks {
 export function knock(logIn: () => Promise<void>): { enough(tries: number): Promise<void>; stop(): Promise<Knocks> } {
   let [on, tries, refused, gapMs, lastIn] = [true, 0, 0, 0, performance.now()]
   let wake: (() => void)[] = []
+  const why: string[] = []
   const running = (async () => {
     let shut = false
     while (on) {
       const before = performance.now()
       const wasIn = await logIn().then(
         () => true,
-        () => false,
+        (error: unknown) => {
+          why.push(String(error))
+          return false
+        },
       )
       tries++
       if (wasIn && shut) gapMs = Math.max(gapMs, performance.now() - lastIn)
@@ -60,7 +66,7 @@ export function knock(logIn: () => Promise<void>): { enough(tries: number): Prom
     stop: async () => {
       on = false
       await running
-      return { tries, refused, gapMs }
+      return { tries, refused, why, gapMs }
     },
   }
 }

@@ -61,10 +61,17 @@ export async function tryPostgres(
 ): Promise<{ readonly user: string; readonly asked: boolean } | { readonly code: string }> {
   const opened = await open(login)
   if ('code' in opened) return opened
-  return during(opened, login, async (session) => {
-    const [row] = await session.query<{ user: string }>('SELECT session_user AS user')
-    return { user: row?.user ?? '', asked: session.asked }
-  })
+  try {
+    return await during(opened, login, async (session) => {
+      const [row] = await session.query<{ user: string }>('SELECT session_user AS user')
+      return { user: row?.user ?? '', asked: session.asked }
+    })
+  } catch (error) {
+    // A bouncer lets in first and logs in to the server when it is asked something.
+    const code = opened.failure()
+    if (loginRefused.test(code)) return { code }
+    throw error
+  }
 }
 
 /** An identifier in a statement. Utility statements take no parameters. */
@@ -73,6 +80,8 @@ export const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"
 interface Opened {
   readonly client: { end(): Promise<void> }
   readonly session: PostgresSession
+  /** The SQLSTATE of the last statement that failed; empty for none. */
+  failure(): string
 }
 
 async function during<T>(
@@ -95,7 +104,7 @@ async function open({ where, url, user, password, signal }: PostgresLogin): Prom
   if (signal.aborted) throw outside('busy', where, 'there was no time left to ask')
   const pg = await import('pg').catch(() => null)
   if (pg === null) throw fail('ERR_USAGE', 'this part needs the Postgres client: npm install pg')
-  let asked = false
+  let [asked, failure] = [false, '']
   if (!URL.canParse(url) || !/^postgres(ql)?:/.test(url)) throw outside('refused', where, 'its address is not one of Postgres')
   // A password in a connection string would come before ours.
   const { host, port, ssl, database, user: named } = new pg.Client({ connectionString: url })
@@ -138,11 +147,12 @@ async function open({ where, url, user, password, signal }: PostgresLogin): Prom
         return rows as Row[]
       } catch (error) {
         const code = codeOf(error)
+        failure = code
         throw outside(kindOfCode(code), where, code === '' ? 'the connection broke' : `it answered ${code}`)
       }
     },
   }
-  return { client, session }
+  return { client, session, failure: () => failure }
 }
 
 /** The client does not listen to a signal while it connects. */

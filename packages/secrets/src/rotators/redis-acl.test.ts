@@ -22,6 +22,8 @@ describe.skipIf(!canStartRedis)('redis-acl', () => {
   beforeAll(async () => {
     servers = [await startRedis(), await startRedis()]
     clients = servers.map(({ url }) => new Redis(url))
+    // One of them is away for a while.
+    for (const client of clients) client.on('error', () => {})
     for (const client of clients) await client.acl('SETUSER', 'admin', 'on', '>root', '~*', '&*', '+@all')
   })
   afterAll(async () => {
@@ -119,9 +121,9 @@ describe.skipIf(!canStartRedis)('redis-acl', () => {
       await rotator.revoke(call, previous, current)
       expect(await rotator.verify(call, previous)).toMatchObject({ works: false })
     }
-    const { tries, refused } = await client.stop()
+    const { tries, refused, why } = await client.stop()
     console.info(`redis-acl: ${tries} log-ins, ${refused} refused`)
-    expect(refused).toBe(0)
+    expect(why).toEqual([])
   })
 
   test('no password is sent when passwords are changed, and an answer that is lost is uncertain and may be asked for again.', async () => {

@@ -151,9 +151,9 @@ describe.skipIf(!canStartPgBouncer)('through a PgBouncer', () => {
       await rotator.revoke(callOf(), previous, next)
       expect(await look(previous)).toMatchObject({ works: false })
     }
-    const { tries, refused } = await knocking.stop()
+    const { tries, refused, why } = await knocking.stop()
     console.info(`pgbouncer, two roles: ${tries} log-ins, ${refused} refused`)
-    expect(refused).toBe(0)
+    expect(why).toEqual([])
   })
 
   test('of one role the new password is let in from the moment the file has it, and the old one no longer.', async () => {
@@ -163,11 +163,14 @@ describe.skipIf(!canStartPgBouncer)('through a PgBouncer', () => {
     const next = await rotator.create(callOf(), await rotator.propose!(callOf(), old), old)
     // The log-in at PgBouncer is by its file, and its connection to the server is open: that says nothing.
     expect(await look(next)).toMatchObject({ works: false, later: true })
-    for (const _ of [1, 2]) await store({ database: 'postgres' }).write(callOf(), { only: `${role} ${next.parts.verifier}` })
+    // Made anew, it is refused by the server, after PgBouncer has let the client in.
+    await store({ reconnect: true }).write(callOf(), { only: `${role} ${old.parts.verifier}` })
+    expect(await look(old)).toMatchObject({ works: false, later: true })
+    for (const _ of [1, 2]) await store({ reconnect: true }).write(callOf(), { only: `${role} ${next.parts.verifier}` })
     await expect.poll(() => look(next), { timeout: 60_000 }).toMatchObject({ works: true })
     expect(await look(old)).toMatchObject({ works: false })
     await rotator.reinstate!(callOf(), old)
-    await store().write(callOf(), { only: `${role} ${old.parts.verifier}` })
+    await store({ reconnect: true }).write(callOf(), { only: `${role} ${old.parts.verifier}` })
     await expect.poll(() => look(old), { timeout: 60_000 }).toMatchObject({ works: true })
   })
 

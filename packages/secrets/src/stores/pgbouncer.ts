@@ -15,8 +15,11 @@ export const options = z.strictObject({
    * file is written, and a target has to reload the PgBouncer.
    */
   console: secretRef.optional(),
-  /** The database whose connections to the server are made anew, with the new secret; of all unless given. */
-  database: z.string().min(1).max(63).optional(),
+  /**
+   * Whether its connections to the server are made anew (`RECONNECT`), so that a log-in through it is one at the server, too. Needed with one role; with two
+   * each has connections of its own. A client that comes in that very moment may be refused: some of thousands were.
+   */
+  reconnect: z.boolean().default(false),
 })
 
 /** A line `"user" "secret"`; what follows is no matter to PgBouncer, and our name for it. */
@@ -34,14 +37,14 @@ interface Entry {
  * `{ app: '{verifier}' }` with `postgres-role`, `{ current: '{user} {verifier}', previous: '{previous.user} {previous.verifier}' }` with
  * `postgres-roles`.
  *
- * Give it the part `verifier`: a SCRAM secret must be the one of the server byte for byte, since PgBouncer logs in with what it has learnt from the client. All
- * lines change in one step, others stay; then `RELOAD`, from which on clients are let in by the new file, and `RECONNECT`, without which a
- * connection that is open proves nothing. Clients may wait for `server_login_retry` (15 s) if the server had refused PgBouncer before. Let the gate `logins` go
- * through it. Where PgBouncer asks the server itself (`auth_query`) nothing has to be stored.
+ * Give it the part `verifier`: a SCRAM secret must be the one of the server byte for byte, since PgBouncer logs in with what it has learnt from the
+ * client. All lines change in one step, others stay; then `RELOAD`, from which on clients are let in by the new file. Clients may wait for
+ * `server_login_retry` (15 s) if the server had refused PgBouncer before. Let the gate `logins` go through it. Where PgBouncer asks the server itself
+ * (`auth_query`) nothing has to be stored.
  *
  * Facts: pgbouncer.org, config and usage; tried with 1.18.
  */
-export default function pgbouncer({ path, console: admin, database }: z.infer<typeof options>, world: World): Store {
+export default function pgbouncer({ path, console: admin, reconnect }: z.infer<typeof options>, world: World): Store {
   const file = new LockedFile(path)
   const where = 'the console of PgBouncer'
   const onConsole = async <T>({ signal }: Call, work: (session: PostgresSession) => Promise<T>): Promise<T | null> =>
@@ -63,7 +66,7 @@ export default function pgbouncer({ path, console: admin, database }: z.infer<ty
       await file.change(call, (text) => withUsers(text ?? '', values, wanted))
       await onConsole(call, async (session) => {
         await session.query('RELOAD')
-        await session.query(database === undefined ? 'RECONNECT' : `RECONNECT ${quoted(database)}`)
+        if (reconnect) await session.query('RECONNECT')
       })
       return { version: null }
     },
