@@ -1,6 +1,6 @@
 import { env } from '@keyturn/core'
 import type { AlertConfig } from '@keyturn/secrets'
-import { runbook } from './places.ts'
+import { handbook } from './places.ts'
 
 /**
  * Who is told of what. A refused login has been taken back when they hear of it; a leaked secret is being rotated without a grace.
@@ -8,12 +8,8 @@ import { runbook } from './places.ts'
  * @param pagerDuty - the address of its events API; the real one unless given
  */
 export function alerts(pagerDuty?: string): AlertConfig[] {
-  const runbooks = {
-    authentication: `${runbook}#authentication`,
-    connection: `${runbook}#connection`,
-    automatic: `${runbook}#automatic`,
-    leak: `${runbook}#leak`,
-  }
+  const conditions = ['authentication', 'connection', 'automatic', 'leak', 'task', 'revocation', 'failed'] as const
+  const runbooks = Object.fromEntries(conditions.map((condition) => [condition, `${handbook}/${condition}`]))
   const pager = { routingKey: env('PAGERDUTY_ROUTING_KEY'), ...(pagerDuty !== undefined && { endpoint: pagerDuty }) }
   return [
     // Somebody is woken up.

@@ -1,6 +1,6 @@
 import { env } from '@keyturn/core'
 import type { SecretConfig } from '@keyturn/secrets'
-import { defined, type Places, runbook } from './places.ts'
+import { defined, handbook, type Places } from './places.ts'
 
 /** Credentials of what does not run on Fly: its consumers read them where they stand, at each use. */
 export function elsewhere({ aws: { region, endpoint, credentials }, entra, grace }: Places) {
@@ -20,7 +20,7 @@ export function elsewhere({ aws: { region, endpoint, credentials }, entra, grace
       },
       every: '90d',
       automatic: true,
-      runbook: `${runbook}#warehouse`,
+      runbook: `${handbook}#warehouse`,
     },
     'session-cache': {
       ...common,
@@ -29,7 +29,7 @@ export function elsewhere({ aws: { region, endpoint, credentials }, entra, grace
       automatic: true,
       first: { token: env('SESSION_CACHE_TOKEN') },
       stores: [{ store: 'aws-secrets-manager', ...inAws, secret: 'cloudforge/session-cache', values: { token: '{token}' } }],
-      runbook: `${runbook}#session-cache`,
+      runbook: `${handbook}#session-cache`,
     },
     azure: {
       ...common,
@@ -54,7 +54,7 @@ export function elsewhere({ aws: { region, endpoint, credentials }, entra, grace
           values: { 'reports-client-secret': '{clientSecret}' },
         },
       ],
-      runbook: `${runbook}#azure`,
+      runbook: `${handbook}#azure`,
     },
     gcp: {
       ...common,
@@ -63,7 +63,7 @@ export function elsewhere({ aws: { region, endpoint, credentials }, entra, grace
       automatic: true,
       first: { keyFile: env('GCP_KEY') },
       stores: [{ store: 'gcp-secret-manager', project: 'cloudforge', admin: env('GCP_ADMIN_KEY'), values: { 'exports-key': '{keyFile}' } }],
-      runbook: `${runbook}#gcp`,
+      runbook: `${handbook}#gcp`,
     },
   } satisfies { readonly [name: string]: SecretConfig }
 }

@@ -1,7 +1,7 @@
 import { env } from '@keyturn/core'
 import { defineSecrets, type SecretConfig } from '@keyturn/secrets'
 import { elsewhere } from './elsewhere.ts'
-import { defined, type Places, runbook } from './places.ts'
+import { defined, handbook, type Places } from './places.ts'
 
 type StoreConfig = NonNullable<SecretConfig['stores']>[number]
 type TargetConfig = NonNullable<SecretConfig['targets']>[number]
@@ -27,7 +27,7 @@ export function inventory(places: Places) {
   const quarterly = { every: '90d', window: '02:00-05:00', jitter: '2h' } as const
   const secret = (config: Omit<SecretConfig, 'targets' | 'runbook'> & { readonly anchor: string }): SecretConfig => {
     const { anchor, ...rest } = config
-    return { grace: grace.others, targets: [machines], runbook: `${runbook}#${anchor}`, ...rest }
+    return { grace: grace.others, targets: [machines], runbook: `${handbook}#${anchor}`, ...rest }
   }
 
   return defineSecrets({
@@ -145,9 +145,9 @@ export function inventory(places: Places) {
   })
 }
 
-/** Which secrets are brought in line together: `keyturn secrets sync $(…)` takes names. */
+/** Which secrets are brought in line together: `keyturn secrets sync openai anthropic`. */
 export const groups = {
   postgres: ['postgres'],
   integrations: ['jwt-signing-key', 'redis', 'okta', 'entra', 'aws'],
-  'threat-intelligence': ['anthropic', 'openai'],
+  'threat-intelligence': ['openai', 'anthropic'],
 } as const

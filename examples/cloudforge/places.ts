@@ -36,5 +36,5 @@ export interface Places {
 export const defined = <T extends object>(options: T): T =>
   Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T
 
-/** Where this folder's RUNBOOK.md is published. */
-export const runbook = 'https://handbook.cloudforge.example/secrets'
+/** Where the company reads on: RUNBOOK.md of this folder, and a page for each condition. */
+export const handbook = 'https://handbook.cloudforge.example/secrets'

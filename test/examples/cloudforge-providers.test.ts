@@ -1,5 +1,10 @@
+import { mkdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import type { Run, Secrets } from '@keyturn/secrets'
 import { expect, test } from 'vitest'
+import { development } from '../../examples/cloudforge/development.ts'
+import { groups } from '../../examples/cloudforge/inventory.ts'
+import { root, startChild } from '../harness/child.ts'
 import { ask } from './asking.ts'
 import { useCloudForge } from './cloudforge/world.ts'
 
@@ -81,7 +86,7 @@ test('C9 Refused log-ins take a rotation back to the secret from before; who is 
   expect(openai.live()).toHaveLength(1)
   expect(await health()).toMatchObject({ ai_provider: 'ok' })
 
-  const runbook = 'https://handbook.cloudforge.example/secrets#authentication'
+  const runbook = 'https://handbook.cloudforge.example/secrets/authentication'
   const alert = { dedupKey: 'keyturn/openai/authentication', triggers: 1, severity: 'error' }
   expect(pagerDuty.alerts).toMatchObject([{ ...alert, state: 'triggered' }])
   expect(JSON.stringify(pagerDuty.alerts)).toContain(runbook)
@@ -101,8 +106,71 @@ test('C9 Refused log-ins take a rotation back to the secret from before; who is 
   expect(done.state).toBe('completed')
   expect(waited.map(({ note }) => note).join()).not.toContain('both credentials work')
   expect(pagerDuty.alerts.at(-1)).toMatchObject({ dedupKey: 'keyturn/openai/leak', severity: 'critical', state: 'resolved' })
-  expect(JSON.stringify(pagerDuty.alerts.at(-1))).toContain('https://handbook.cloudforge.example/secrets#leak')
+  expect(JSON.stringify(pagerDuty.alerts.at(-1))).toContain('https://handbook.cloudforge.example/secrets/leak')
 
   const told = JSON.stringify([pagerDuty.alerts, slack.messages])
   for (const value of Object.values({ ...before, ...forge.variables() })) expect(told).not.toContain(value)
+})
+
+test('C10 A developer gets a new key: .env has it and keeps its mode and comments, and the development server has started again', async () => {
+  const { openai, onePassword, held } = forge.providers
+  const folder = join(forge.folder, 'desk')
+  await mkdir(folder)
+  const first = openai.makeUserKey('developer').value
+  const variables = { ...forge.variables(), ...forge.settings(), OPENAI_API_KEY: first, OPENAI_BASE_URL: openai.url }
+  const lines = Object.entries(variables).map(([name, value]) => `${name}=${value}`)
+  const text = ['# CloudForge on this machine', '', ...lines, '  # the end'].join('\n')
+  await writeFile(join(folder, '.env'), text, { mode: 0o600 })
+  const server = startChild('examples/cloudforge/src/scripts/dev.ts', [], { cwd: folder, node: [], env: { PORT: '0' } })
+  try {
+    await server.printed('serving on ')
+    const url = /serving on (\S+)/.exec(server.stdout)?.[1] ?? ''
+    const restart = [process.execPath, join(root, 'examples/cloudforge/src/scripts/restart.ts')]
+    const desk = { folder, url, restart, connect: onePassword.origin, openai: { project: openai.project, endpoint: openai.url } }
+    const rotate = ['secrets', 'rotate', 'openai-development']
+    expect(await forge.command(rotate, { change: () => development(desk), env: { OPENAI_API_KEY: first } })).toMatchObject({ code: 0 })
+
+    const next = held('openai-development', 'credential') ?? ''
+    expect(await readFile(join(folder, '.env'), 'utf8')).toBe(text.replace(first, next))
+    expect((await stat(join(folder, '.env'))).mode & 0o777).toBe(0o600)
+    expect(server.stdout.match(/"event":"listening"/g)).toHaveLength(2)
+    expect((await ask(url, 'GET', '/health')).body.components).toMatchObject({ ai_provider: 'ok' })
+    expect((await fetch(`${openai.url}/models`, { headers: { authorization: `Bearer ${first}` } })).status).toBe(401)
+  } finally {
+    await server.kill('SIGTERM')
+  }
+})
+
+test('C12 What was changed by hand is brought in line with the source of truth, by groups, and only when told', async () => {
+  const names = groups['threat-intelligence']
+  const sync = (...more: string[]) => forge.command(['secrets', 'sync', ...names, '--json', ...more])
+  const truth = forge.variables()
+  expect((await sync()).code).toBe(0)
+  await forge.setVariables({ OPENAI_API_KEY: 'sk-proj-of-somebody' })
+  forge.providers.edit('anthropic', 'credential', '')
+  const drifted = forge.variables()
+
+  const { code, stdout } = await sync()
+  expect(code).toBe(3)
+  const digest = expect.stringMatching(/^[0-9a-f]{8}$/)
+  const { drift }: { drift: readonly { readonly state: string }[] } = JSON.parse(stdout)
+  expect(drift.filter(({ state }) => state !== 'same')).toEqual([
+    { secret: 'openai', store: 'fly', name: 'OPENAI_API_KEY', state: 'differs', found: digest, expected: digest },
+    { secret: 'anthropic', store: 'one-password', name: 'credential', state: 'missing', found: null, expected: digest },
+  ])
+  for (const value of [truth.OPENAI_API_KEY!, truth.ANTHROPIC_API_KEY!, 'sk-proj-of-somebody']) expect(stdout).not.toContain(value)
+  expect(forge.variables()).toEqual(drifted)
+
+  // The second of them cannot be done: the first one is not begun.
+  await forge.providers.retitle('anthropic', 'anthropic, the old one')
+  const refused = await sync('--apply')
+  expect(refused.code).not.toBe(0)
+  expect(refused.stderr).toContain('anthropic')
+  expect(forge.variables()).toEqual(drifted)
+  await forge.providers.retitle('anthropic', 'anthropic')
+
+  expect(await sync('--apply')).toMatchObject({ code: 0 })
+  expect(forge.variables()).toEqual(truth)
+  expect(forge.providers.held('anthropic', 'credential')).toBe(truth.ANTHROPIC_API_KEY)
+  expect(await health()).toMatchObject({ ai_provider: 'ok' })
 })

@@ -1,9 +1,13 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { Client } from 'pg'
 import { expect, test } from 'vitest'
+import { root } from '../harness/child.ts'
 import { knock } from '../harness/parts.ts'
 import { ask, send } from './asking.ts'
+import { writtenRunbook } from './cloudforge/runbook.ts'
 import { useCloudForge } from './cloudforge/world.ts'
 
 const forge = useCloudForge()
@@ -47,6 +51,10 @@ test('C1 The inventory says of every secret where it stands, how often it change
   const screen = (await forge.command(['secrets', 'list'])).stdout
   expect(screen.indexOf('redis')).toBeGreaterThan(screen.indexOf('postgres'))
   expect(screen).toMatch(/overdue/i)
+})
+
+test('C1 RUNBOOK.md is what the command prints for the configuration', async () => {
+  await expect(await writtenRunbook(forge.database.pool)).toMatchFileSnapshot(join(root, 'examples/cloudforge/RUNBOOK.md'))
 })
 
 test('C2 The secret of HS256 tokens changes under rolling restarts, three of them, and no token is refused', async () => {
@@ -153,6 +161,78 @@ test('C8 After each rotation the log is watched, health is looked at and a reque
   expect(forge.variables()).toEqual(before)
   expect((await ask(forge.url, 'GET', '/health')).body).toEqual({ status: 'ok', components: well })
 })
+
+test('C11 No fault of the seed runbook is repeated', async () => {
+  const { recorder, start, finish, variables } = forge
+  const passwordIn = (name: string) => new URL(variables()[name]!).password
+  // Consumers come first: both log in when the stores change, and every machine has the new one when the old one ends.
+  const old = variables().DATABASE_URL!
+  const secrets = await start({
+    around: async ({ step }, work) => {
+      if (step === 'deploy:promote' || step === 'disable') for (const dsn of [old, variables().DATABASE_URL!]) await logInToPostgres(dsn)
+      if (step === 'disable') expect(forge.machineVariables('DATABASE_URL')).toEqual([variables().DATABASE_URL, variables().DATABASE_URL])
+      return await work()
+    },
+  })
+  const steps = await forge.rotate(secrets, 'postgres')
+  expect([...steps.keys()].filter((step) => /^(verify|write|deploy|revoke)/.test(step))).toEqual([
+    'verify',
+    'write:promote',
+    'deploy:promote',
+    'revoke',
+  ])
+  expect(variables().DATABASE_URL).not.toBe(old)
+
+  // No generated secret has a line break, or anything else that an environment or an address would not keep.
+  const generated = [variables().JWT_SECRET!, passwordIn('DATABASE_URL'), passwordIn('REDIS_URL')]
+  for (const value of generated) expect(value).toMatch(/^[\w-]{32,}$/)
+
+  // Neither a statement nor a command line has had a password: Postgres was given a verifier.
+  expect(recorder.sent).toMatch(/ALTER ROLE[^;]*PASSWORD 'SCRAM-SHA-256\$/)
+  const commandLines = await readCommandLines()
+  for (const value of generated) expect([recorder.sent.includes(value), commandLines.includes(value)]).toEqual([false, false])
+
+  // The verification uses the new password: where it is not the one at the server, nothing is deployed.
+  const [before, deployed] = [variables(), forge.updates()]
+  const [idle] = forge.roles.pair.filter((role) => role !== new URL(before.DATABASE_URL!).username)
+  let passedMs = 0
+  const sabotaged = await start({
+    ahead: () => passedMs,
+    around: async ({ step }, work) => {
+      if (step !== 'verify') return await work()
+      await forge.database.pool.query(`ALTER ROLE ${idle} PASSWORD 'another one'`)
+      // A server may need some time until it knows a password; it has had it.
+      passedMs += 600_000
+      return await work()
+    },
+  })
+  const run = await finish(sabotaged, (await sabotaged.rotate('postgres')).id)
+  expect(run).toMatchObject({ state: 'rolled-back' })
+  expect([variables(), forge.updates()]).toEqual([before, deployed])
+
+  // A secret of HS256 in two deployments is refused before anything is called.
+  const twoOnly = await start({
+    change: ({ 'jwt-signing-key': jwt, ...others }) => {
+      const stores = jwt!.stores!.map((store) => ({ ...store, values: without(store.values, 'JWT_NEXT') }))
+      return { ...others, 'jwt-signing-key': { ...jwt!, stores } }
+    },
+  })
+  await expect(twoOnly.rotate('jwt-signing-key')).rejects.toMatchObject({
+    code: 'ERR_SECRET_PLAN',
+    message: expect.stringContaining('three deployments'),
+  })
+  expect((await secrets.plan('jwt-signing-key')).steps.filter(({ step }) => step.startsWith('deploy:'))).toHaveLength(3)
+})
+
+const without = (values: { readonly [name: string]: string }, name: string) =>
+  Object.fromEntries(Object.entries(values).filter(([each]) => each !== name))
+
+/** The command lines of all processes, where the system shows them. */
+async function readCommandLines(): Promise<string> {
+  const ids = await readdir('/proc').catch(() => [])
+  const lines = ids.filter((id) => /^\d+$/.test(id)).map((id) => readFile(`/proc/${id}/cmdline`, 'latin1').catch(() => ''))
+  return (await Promise.all(lines)).join('\n')
+}
 
 async function logInToPostgres(connectionString: string): Promise<void> {
   const client = new Client({ connectionString })

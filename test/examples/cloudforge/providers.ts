@@ -17,6 +17,7 @@ const items: { readonly [title: string]: readonly string[] } = {
   redis: ['username', 'password'],
   anthropic: ['credential'],
   openai: ['credential'],
+  'openai-development': ['credential'],
   okta: ['credential'],
   entra: ['credential'],
   aws: ['username', 'credential'],
@@ -39,14 +40,11 @@ export async function startProviders() {
   ])
   const gateway = await startGateway(openai.origin)
   const vault = onePassword.createVault('cloudforge')
-  const ids = Object.entries(items).map(([title, labels]): [string, string] => [
-    title,
-    onePassword.createItem(
-      vault,
-      title,
-      labels.map((label) => ({ label, type: 'CONCEALED' as const, value: '' })),
-    ).id,
-  ])
+  const itemIds = new Map<string, string>()
+  for (const [title, labels] of Object.entries(items)) {
+    const fields = labels.map((label) => ({ label, type: 'CONCEALED', value: '' }))
+    itemIds.set(title, onePassword.createItem(vault, title, fields).id)
+  }
   const { token: flyToken } = fly.createApp('cloudforge')
   aws.account.addUser('cloudforge-api')
   const accessKey = aws.account.addKey('cloudforge-api')
@@ -56,9 +54,19 @@ export async function startProviders() {
     openaiKey: openai.makeUserKey('cloudforge').value,
     oktaToken: okta.makeToken('cloudforge').value,
     jwtSecret: randomBytes(48).toString('base64url'),
+    /** Gives an item another title, as somebody does who tidies up. */
+    retitle: async (title: string, next: string) => {
+      const { status } = await fetch(`${onePassword.origin}/v1/vaults/${vault}/items/${itemIds.get(title)}`, {
+        method: 'PATCH',
+        headers: { authorization: `Bearer ${onePassword.token}`, 'content-type': 'application/json' },
+        body: JSON.stringify([{ op: 'replace', path: '/title', value: next }]),
+      })
+      if (status !== 200) throw new Error(`the item was not changed: ${status}`)
+    },
+    /** Somebody edits an item in the application. */
+    edit: (title: string, label: string, value: string) => onePassword.editElsewhere(itemIds.get(title) ?? '', label, value),
     /** What a field of an item holds. */
-    held: (title: string, label: string) =>
-      onePassword.item(new Map(ids).get(title) ?? '').fields.find((field) => field.label === label)?.value,
+    held: (title: string, label: string) => onePassword.item(itemIds.get(title) ?? '').fields.find((field) => field.label === label)?.value,
     close: async () => {
       await gateway.close()
       for (const each of [fly, onePassword, anthropic, openai, okta, entra, aws, slack, pagerDuty]) await each.stop()

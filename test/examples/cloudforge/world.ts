@@ -10,18 +10,20 @@ import { inventory } from '../../../examples/cloudforge/inventory.ts'
 import type { Places } from '../../../examples/cloudforge/places.ts'
 import { startMachine } from '../../../examples/cloudforge/src/machine.ts'
 import { type LocalProxy, startProxy } from '../../../examples/cloudforge/src/proxy.ts'
+import type { Machine as FlyMachine } from '../../doubles/fly-machine.ts'
 import { runCommand } from '../../harness/command.ts'
 import { useDatabase } from '../../harness/postgres.ts'
 import { type Providers, startProviders } from './providers.ts'
 import { type PreparedRedis, preparePostgres, prepareRedis, type Recorder, type Roles, startRecorder } from './servers.ts'
 
-type Inventory = { readonly [name: string]: SecretConfig }
+export type Inventory = { readonly [name: string]: SecretConfig }
 
 /** What a person does about a run; true when something was done. */
 type Person = (run: Run, secrets: Secrets) => Promise<boolean>
 
 /** What differs from the inventory, and what stands around the work: see `SecretsOptions`. */
 type Opening = { readonly change?: (secrets: Inventory) => Inventory } & Pick<SecretsOptions, 'ahead' | 'around'>
+type Commanding = Pick<Opening, 'change'> & { readonly stdin?: string; readonly env?: object }
 type Steps = ReadonlyMap<string, Evidence>
 
 /** CloudForge with everything around it, for a test file: processes behind the proxy that boot with the secrets of Fly. */
@@ -31,6 +33,7 @@ export function useCloudForge() {
   const closing: (() => Promise<unknown>)[] = []
   let [providers, proxy, redis, roles, recorder]: [Providers, LocalProxy, PreparedRedis, Roles, Recorder] = [] as never
   let folder = ''
+  const running: FlyMachine[] = []
   let onBoot = async () => {}
   const logFile = () => join(folder, 'cloudforge.log')
 
@@ -87,6 +90,7 @@ export function useCloudForge() {
       return started
     }
     const machine = await providers.fly.createMachine('cloudforge', { env: settings(), boot })
+    running.push(machine)
     closing.push(() => machine.stop())
   }
   async function setVariables(values: object): Promise<void> {
@@ -176,8 +180,8 @@ export function useCloudForge() {
     return await openSecrets(keyturn, { pool: database.pool, env: operator(), actor: 'operator', ...more })
   }
   /** Runs `keyturn` with the configuration, as an operator does. */
-  const command = async (argv: readonly string[], { stdin, env }: { readonly stdin?: string; readonly env?: object } = {}) => {
-    await writeFile(join(folder, 'keyturn.config.json'), JSON.stringify(configOf()))
+  const command = async (argv: readonly string[], { stdin, env, change }: Commanding = {}) => {
+    await writeFile(join(folder, 'keyturn.config.json'), JSON.stringify(configOf(change)))
     return await runCommand(argv, { cwd: folder, env: { ...operator(), ...env }, ...(stdin !== undefined && { stdin }) })
   }
   /** Works on a run until it is over or somebody must act, and nobody does. */
@@ -207,6 +211,10 @@ export function useCloudForge() {
       const { id } = await secrets.rotate(name)
       return await stepsOf(secrets, await finish(secrets, id, person))
     },
+    /** What each machine has booted with. */
+    machineVariables: (name: string) => running.map(({ env }) => env[name]),
+    /** How often a machine was updated. */
+    updates: () => providers.fly.calls.filter(({ operation }) => operation === 'machines.update').length,
     /** What the machines would boot with now. */
     variables: () => providers.fly.secretsOf('cloudforge'),
     get providers() {
