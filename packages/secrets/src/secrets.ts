@@ -13,7 +13,7 @@ import type { Parts } from './secret/credential.ts'
 import { type Drift, driftOf } from './secret/drift.ts'
 import { type SecretStatus, statusOf } from './secret/inventory.ts'
 import { type OpenedSecret, openAlerts, openSecret, worldOf } from './secret/opened-secret.ts'
-import { assertSound, planOf, type SecretPlan } from './secret/plan.ts'
+import { assertSound, assertWritable, planOf, type SecretPlan } from './secret/plan.ts'
 import { runbookOf } from './secret/runbook.ts'
 
 /** What secrets are opened with: the database that `open` of core was given. */
@@ -172,6 +172,7 @@ export class Secrets {
    *
    * @param options.only - names of secrets; all unless given
    * @returns what was found before anything was written
+   * @throws `ERR_SECRET_PLAN` where a store or a target of one of them cannot be reached: then nothing was written anywhere
    */
   async sync({
     only,
@@ -179,13 +180,19 @@ export class Secrets {
     ...settling
   }: { readonly only?: readonly string[]; readonly apply?: boolean } & SettleOptions = {}): Promise<Drift[]> {
     const found: Drift[] = []
+    const differing: OpenedSecret[] = []
     for (const name of only ?? this.names) {
       const secret = this.#secret(name)
       const current = await currentOf(this.#ground, name)
       if (current === null || (await this.status(name)).run !== null) continue
       const drift = await driftOf(secret, current, looking(name))
       found.push(...drift)
-      if (!apply || drift.every(({ state }) => state === 'same')) continue
+      if (drift.some(({ state }) => state !== 'same')) differing.push(secret)
+    }
+    if (!apply) return found
+    // Of all before the first is written: one that cannot be would leave the others half way.
+    for (const { name } of differing) assertWritable(await this.plan(name))
+    for (const secret of differing) {
       const { id } = await begin(this.#ground, secret, { actor: this.#actor, now: await this.#engine.now(), sync: true })
       await this.settle(id, settling)
     }
