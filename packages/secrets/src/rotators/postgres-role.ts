@@ -14,7 +14,7 @@ export const options = z.strictObject({
   /** Connection string of an administrator, in a variable: CREATEROLE, and from Postgres 16 on ADMIN OPTION for the role. */
   admin: secretRef,
   role: roleName,
-  /** Where consumers log in; the server of `admin` unless given. */
+  /** Where it is tried; the server of `admin` unless given. No PgBouncer with a file of users, which learns of the new password later: that is for the gate `logins`. */
   address: postgresAddress.optional(),
 })
 

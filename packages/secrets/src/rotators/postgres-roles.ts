@@ -15,7 +15,7 @@ export const options = z.strictObject({
   admin: secretRef,
   /** The two that take turns. Give both the same rights: members of one role without LOGIN, with `ALTER ROLE … SET role = owner`. */
   roles: z.tuple([roleName, roleName]).refine(([one, other]) => one !== other, { error: 'expected two different roles' }),
-  /** Where consumers log in; the server of `admin` unless given. */
+  /** Where it is tried; the server of `admin` unless given. No PgBouncer with a file of users, which learns of the new password later: that is for the gate `logins`. */
   address: postgresAddress.optional(),
   /** Whether sessions of the old role are ended when it is revoked: they outlive its password. */
   endSessions: z.boolean().default(false),
