@@ -23,7 +23,7 @@ rotatorConformance('gcp-service-account-key', async () => {
   const own = await startGcp()
   // The clock of the suite jumps.
   own.rules.skew = Number.POSITIVE_INFINITY
-  own.rules.lag.refuse = 1
+  Object.assign(own.rules.lag, { refuse: 1, list: 1 })
   const at = { iam: own.origin, token: `${own.origin}/token` }
   const parsed = options.parse({ account: own.email, admin: { env: 'ADMIN' }, ...at })
   return {
