@@ -192,7 +192,10 @@ const table = {
   ],
   ERR_OUTSIDE_BUSY: ['service', '%s did not take the call: %s. Nothing was changed there. Try again later'],
   ERR_OUTSIDE_UNCERTAIN: ['service', '%s: %s. Whether the call took effect there is not known. Look before it is made again'],
-  ERR_OUTSIDE_REFUSED: ['service', '%s refused the call: %s. Nothing was changed there. Look at the login, its rights and the names in the configuration'],
+  ERR_OUTSIDE_REFUSED: [
+    'service',
+    '%s refused the call: %s. Nothing was changed there. Look at the login, its rights and the names in the configuration',
+  ],
   ERR_UNEXPECTED: ['service', 'something failed that should not have (%s). KEYTURN_DEBUG=1 shows where'],
   ERR_ROUND_TRIP: [
     'service',
