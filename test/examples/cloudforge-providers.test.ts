@@ -6,6 +6,7 @@ import { development } from '../../examples/cloudforge/development.ts'
 import { groups } from '../../examples/cloudforge/inventory.ts'
 import { root, startChild } from '../harness/child.ts'
 import { ask } from './asking.ts'
+import { startEverywhere } from './cloudforge/everywhere.ts'
 import { useCloudForge } from './cloudforge/world.ts'
 
 const forge = useCloudForge()
@@ -110,6 +111,36 @@ test('C9 Refused log-ins take a rotation back to the secret from before; who is 
 
   const told = JSON.stringify([pagerDuty.alerts, slack.messages])
   for (const value of Object.values({ ...before, ...forge.variables() })) expect(told).not.toContain(value)
+})
+
+test('C7 One secret stands in 1Password, a file and four clouds, and changes in all of them or in none', async () => {
+  const everywhere = await startEverywhere(forge.providers, join(forge.folder, '.env.everywhere'))
+  try {
+    const { held } = forge.providers
+    const secrets = await forge.start({
+      env: everywhere.env,
+      change: ({ openai }) => {
+        const [vault] = openai!.stores!
+        return { openai: { ...openai!, stores: [vault!, ...everywhere.stores], targets: [], gates: [] } }
+      },
+    })
+    await forge.rotate(secrets, 'openai')
+    const value = held('openai', 'credential')
+    expect(value).toMatch(/^sk-/)
+    expect(await everywhere.read()).toEqual(Array(5).fill(value))
+
+    // The last one does not take it: those before it go back.
+    const { id } = await secrets.rotate('openai')
+    everywhere.cluster.faults.next('secrets.patch', { status: 403 })
+    const run = await forge.finish(secrets, id)
+    expect(run.state).toBe('rolled-back')
+    expect([held('openai', 'credential'), ...(await everywhere.read())]).toEqual(Array(6).fill(value))
+    // The machines of Fly were left out.
+    expect(await forge.command(['secrets', 'sync', 'openai', '--apply'])).toMatchObject({ code: 0 })
+    expect(forge.variables().OPENAI_API_KEY).toBe(value)
+  } finally {
+    await everywhere.close()
+  }
 })
 
 test('C10 A developer gets a new key: .env has it and keeps its mode and comments, and the development server has started again', async () => {

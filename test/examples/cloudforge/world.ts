@@ -22,8 +22,8 @@ export type Inventory = { readonly [name: string]: SecretConfig }
 type Person = (run: Run, secrets: Secrets) => Promise<boolean>
 
 /** What differs from the inventory, and what stands around the work: see `SecretsOptions`. */
-type Opening = { readonly change?: (secrets: Inventory) => Inventory } & Pick<SecretsOptions, 'ahead' | 'around'>
-type Commanding = Pick<Opening, 'change'> & { readonly stdin?: string; readonly env?: object }
+type Opening = { readonly change?: (secrets: Inventory) => Inventory; readonly env?: object } & Pick<SecretsOptions, 'ahead' | 'around'>
+type Commanding = Pick<Opening, 'change' | 'env'> & { readonly stdin?: string }
 type Steps = ReadonlyMap<string, Evidence>
 
 /** CloudForge with everything around it, for a test file: processes behind the proxy that boot with the secrets of Fly. */
@@ -174,10 +174,10 @@ export function useCloudForge() {
     alerts: alerts(providers.pagerDuty.endpoint),
   })
   /** What a process of the operator's opens. */
-  const start = async ({ change, ...more }: Opening = {}): Promise<Secrets> => {
+  const start = async ({ change, env, ...more }: Opening = {}): Promise<Secrets> => {
     const keyturn = await open(configOf(change), { pool: database.pool, env: operator(), warn: () => {} })
     closing.push(() => keyturn.close())
-    return await openSecrets(keyturn, { pool: database.pool, env: operator(), actor: 'operator', ...more })
+    return await openSecrets(keyturn, { pool: database.pool, env: { ...operator(), ...env }, actor: 'operator', ...more })
   }
   /** Runs `keyturn` with the configuration, as an operator does. */
   const command = async (argv: readonly string[], { stdin, env, change }: Commanding = {}) => {
