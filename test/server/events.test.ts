@@ -133,8 +133,10 @@ test('A server that closes ends its streams, finishes the batch, and leaves the 
   })
   expect(await (seen as Promise<Seen> | null)).toMatchObject({ ended: false })
   const left = await world.keyturn.rotations.get(id)
-  expect(left).toMatchObject({ state: 'running', live: false })
+  // On a slow machine the row is held for longer than its patience lasts, and it waits for somebody.
+  expect(left).toMatchObject({ state: expect.stringMatching(/^(running|waiting)$/), live: false })
   const next = await world.serve(await world.open())
+  if (left.state === 'waiting') await next.api.post(`/v1/rotations/${id}/resume`)
   const done = await next.api.until(`/v1/rotations/${id}`, ({ state }) => state === 'completed')
   expect(done).toMatchObject({ rotated: 600, startedBy: 'user:admin' })
   const { items } = await world.keyturn.audit.list({ subject: `rotation/${id}` })

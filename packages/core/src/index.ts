@@ -1,5 +1,5 @@
 /** What an application imports. Drivers have entries of their own: `@keyturn/core/codecs/kt1`. */
-export { actingAs } from './audit/acting.ts'
+export { actingAs, actingOr } from './audit/acting.ts'
 export type { LoggedEvent } from './audit/chain.ts'
 export { type Checkpoint, checkCheckpoint, checkpointLine, expectedHead } from './audit/checkpoint.ts'
 export type { AuditEvent, AuditValue } from './audit/event.ts'

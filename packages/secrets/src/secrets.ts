@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fail, isKeyturnError, type Keyturn, migrate, nearest } from '@keyturn/core'
+import { actingOr, fail, isKeyturnError, type Keyturn, migrate, nearest } from '@keyturn/core'
 import { pgliteState } from '@keyturn/core/databases/pglite'
 import { type PgPool, pgState } from '@keyturn/core/databases/postgres'
 import { begin, currentOf, type Ground, looking } from './run/beginning.ts'
@@ -56,6 +56,9 @@ export async function openSecrets(keyturn: Keyturn, options: SecretsOptions): Pr
   await (options.readOnly ? assertMade(state) : migrate(state, secretMigrations))
   return new Secrets({ state, values, world, alerts }, secrets, { ...options, ahead })
 }
+
+/** How many runs one process attends at once. */
+const atOnce = 8
 
 /** See `openSecrets`. */
 export class Secrets {
@@ -246,15 +249,21 @@ export class Secrets {
       values: [now],
     })
     const worked: string[] = []
-    for (const { id, secret } of due) {
-      if (signal.aborted || !this.#secrets.has(secret)) continue
-      await this.#engine.drive(id, signal).then(
-        () => worked.push(id),
-        (error: unknown) => {
-          if (!isKeyturnError(error, 'ERR_RUN_LEASE')) throw error
-        },
-      )
-    }
+    const ours = due.filter(({ secret }) => this.#secrets.has(secret))
+    // Some beside each other: a deployment that takes minutes keeps no other run waiting.
+    const workers = Array.from({ length: atOnce }, async () => {
+      for (let run = ours.shift(); run !== undefined && !signal.aborted; run = ours.shift()) {
+        const { id } = run
+        await this.#engine.drive(id, signal).then(
+          () => worked.push(id),
+          (error: unknown) => {
+            if (!isKeyturnError(error, 'ERR_RUN_LEASE')) throw error
+          },
+        )
+      }
+    })
+    const failed = (await Promise.allSettled(workers)).find((worker) => worker.status === 'rejected')
+    if (failed !== undefined) throw failed.reason
     const swept = await selectRuns(state, { where: 'round(extract(epoch FROM sweep_at) * 1000) <= $1::text::numeric', values: [now] })
     for (const { id, secret } of swept) if (this.#secrets.has(secret)) await this.#engine.sweep(id, signal)
     await this.#engine.sendNotices(signal)
@@ -263,7 +272,7 @@ export class Secrets {
 
   async #acting(runId: string) {
     const { secret } = await selectRun(this.#ground.state, runId)
-    return { ground: this.#ground, actor: this.#actor, now: await this.#engine.now(), secret: this.#secret(secret) }
+    return { ground: this.#ground, actor: actingOr(this.#actor), now: await this.#engine.now(), secret: this.#secret(secret) }
   }
 
   #secret(name: string): OpenedSecret {
