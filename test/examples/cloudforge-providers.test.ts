@@ -1,13 +1,13 @@
 import { mkdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Run, Secrets } from '@keyturn/secrets'
-import { expect, test } from 'vitest'
+import { expect } from 'vitest'
 import { development } from '../../examples/cloudforge/development.ts'
 import { groups } from '../../examples/cloudforge/inventory.ts'
 import { root, startChild } from '../harness/child.ts'
 import { ask } from './asking.ts'
 import { startEverywhere } from './cloudforge/everywhere.ts'
-import { useCloudForge } from './cloudforge/world.ts'
+import { test, useCloudForge } from './cloudforge/world.ts'
 
 const forge = useCloudForge()
 

@@ -3,17 +3,17 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { Client } from 'pg'
-import { expect, test } from 'vitest'
+import { expect } from 'vitest'
 import { root } from '../harness/child.ts'
 import { knock } from '../harness/parts.ts'
 import { ask, send } from './asking.ts'
 import { writtenRunbook } from './cloudforge/runbook.ts'
-import { useCloudForge } from './cloudforge/world.ts'
+import { test, useCloudForge } from './cloudforge/world.ts'
 
 const forge = useCloudForge()
 
 // All share the processor.
-const PAUSE_MS = 10
+const PAUSE_MS = 25
 const well = { postgres: 'ok', redis: 'ok', ai_provider: 'ok', identity_provider: 'ok', aws: 'ok' }
 
 test('C1 The inventory says of every secret where it stands, how often it changes, and whether by itself; what is overdue stands first', async () => {
@@ -153,6 +153,7 @@ test('C8 After each rotation the log is watched, health is looked at and a reque
       gateway.refuses = () => true
       expect((await ask(forge.url, 'GET', '/health')).body).toEqual({ status: 'degraded', components: { ...well, ai_provider: 'refused' } })
       gateway.refuses = null
+      await expect.poll(() => readFile(forge.logFile, 'utf8'), { timeout: 60_000 }).toContain('"component":"openai"')
       return await work()
     },
   })
