@@ -164,7 +164,8 @@ test('C10 A developer gets a new key: .env has it and keeps its mode and comment
     const next = held('openai-development', 'credential') ?? ''
     expect(await readFile(join(folder, '.env'), 'utf8')).toBe(text.replace(first, next))
     expect((await stat(join(folder, '.env'))).mode & 0o777).toBe(0o600)
-    expect(server.stdout.match(/"event":"listening"/g)).toHaveLength(2)
+    // Its lines come through another process, later than what it answers.
+    await expect.poll(() => server.stdout.match(/"event":"listening"/g), { timeout: 60_000 }).toHaveLength(2)
     expect((await ask(url, 'GET', '/health')).body.components).toMatchObject({ ai_provider: 'ok' })
     expect((await fetch(`${openai.url}/models`, { headers: { authorization: `Bearer ${first}` } })).status).toBe(401)
   } finally {

@@ -23,6 +23,8 @@ export async function startGateway(origin: string): Promise<Gateway> {
     onward.once('error', () => response.destroy())
     request.pipe(onward)
   })
+  // A connection that we close while it is idle can meet the next request of the application, which would call that a failure.
+  server.keepAliveTimeout = 0
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const gateway: Gateway = {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
