@@ -15,6 +15,7 @@ export default defineConfig({
     // Only to end what hangs: on a loaded machine a test may take many times as long as on an idle one.
     testTimeout: 300_000,
     hookTimeout: 300_000,
+    teardownTimeout: 300_000,
     expect: { poll: { timeout: 120_000 } },
     coverage: {
       provider: 'v8',

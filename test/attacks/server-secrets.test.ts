@@ -15,6 +15,8 @@ const env = { BOUGHT: issue('bought', null).value, MADE: issue('made', null).val
 const world = useWorld({
   config: {
     ...config,
+    // Credentials are sealed all the time here, and a process that stands still for longer than twice this seals nothing.
+    refreshMs: 3000,
     fields: { ...config.fields, ...sealedSecrets('app') },
     secrets: defineSecrets({
       bought: {

@@ -44,6 +44,8 @@ export class Endpoint {
     this.#account = account
     this.#services = services
     this.#server.on('connection', () => this.connections++)
+    // A connection that we close while it is idle can meet the client's next request: a fault nobody asked for.
+    this.#server.keepAliveTimeout = 0
   }
 
   get url(): string {
