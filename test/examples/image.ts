@@ -39,7 +39,7 @@ async function fillImage(image: string, name: string, { prepare }: ImageOptions)
   const ours = await link(example, image)
   await cp(example, folder, { recursive: true, filter: (path) => !/[\\/](dist|node_modules)([\\/]|$)/.test(path.slice(example.length)) })
   prepare?.(folder)
-  await Promise.all(ours.map((part) => addPart(part, image)))
+  await addParts(ours, image)
   await compile('node_modules/typescript/bin/tsc', ['-p', join(folder, 'tsconfig.json')], folder)
   // The image holds no sources.
   await rm(join(folder, 'src'), { recursive: true })
@@ -61,12 +61,21 @@ async function lighten(name: string, modules: string): Promise<void> {
   await writeFile(join(to, 'package.json'), JSON.stringify({ ...rest, exports: Object.fromEntries(entries) }))
 }
 
-/** Puts a package of ours into an image, built once for all images. */
-async function addPart(part: string, image: string): Promise<void> {
+/** Puts packages of ours into an image, with those of ours that they depend on. */
+async function addParts(parts: readonly string[], image: string, added = new Set<string>()): Promise<void> {
+  const missing = parts.filter((part) => !added.has(part))
+  if (missing.length === 0) return
+  for (const part of missing) added.add(part)
+  const theirs = await Promise.all(missing.map((part) => addPart(part, image)))
+  await addParts([...new Set(theirs.flat())], image, added)
+}
+
+/** Puts a package of ours into an image, built once for all images. @returns those of its dependencies that are ours */
+async function addPart(part: string, image: string): Promise<string[]> {
   const built = await madeOnce(`built-${part}`, (folder) => buildPart(part, folder))
   await cp(built, join(image, 'packages', part), { recursive: true })
   await symlink(join('..', '..', 'packages', part), join(image, 'node_modules', '@keyturn', part))
-  await link(join(root, 'packages', part), image)
+  return await link(join(root, 'packages', part), image)
 }
 
 async function buildPart(part: string, folder: string): Promise<void> {
