@@ -73,6 +73,25 @@ test('a credential cannot be revoked from a browser that somebody left open, nor
   expect(issuerOf('made').size).toBe(1)
 })
 
+test('nor is its revocation begun from there as a rotation of what is leaked.', async () => {
+  const bearer = world.tokens.operator
+  const before = [...issuerOf('made').keys()]
+  const cookies = await world.signIn('operator')
+  const rotate = (body: object) => ask('POST', '/v1/secrets/made/runs', { cookies, body })
+  expect(await rotate({ leaked: true })).toMatchObject({ status: 400, body: { field: '/confirm' } })
+  expect(await rotate({ leaked: true, confirm: 'made' })).toMatchObject({ status: 403, body: { code: 'ERR_PASSWORD_AGAIN' } })
+  expect(await rotate({ leaked: true, confirm: 'made', password: 'a wrong password, and long' })).toMatchObject({ status: 403 })
+  const password = passwordOf(names.operator)
+  expect(await rotate({ leaked: true, confirm: 'bought', password })).toMatchObject({ status: 400, body: { field: '/confirm' } })
+  expect((await ask('GET', '/v1/secrets/made', { bearer })).body.run).toBeNull()
+  expect([...issuerOf('made').keys()]).toEqual(before)
+  const begun = await rotate({ leaked: true, confirm: 'made', password })
+  expect(begun.status).toBe(202)
+  await ends(String(begun.body.id), bearer, 'completed')
+  expect([...issuerOf('made').keys()]).not.toEqual(before)
+  expect(issuerOf('made').size).toBe(1)
+})
+
 test('no value of a secret, no part that was pasted and no connection string is in an answer, a stream, a log, a measurement or a table.', async () => {
   const bearer = world.tokens.operator
   const values = [...issuerOf('made').values(), ...issuerOf('bought').values()].map(({ value }) => value)

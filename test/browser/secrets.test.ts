@@ -115,6 +115,20 @@ describe.skipIf(chromiumPath === null)('the pages of secrets', () => {
     expect(await violations(page)).toEqual([])
   })
 
+  test('A leaked one is rotated by its name and the password, which are in the one request.', async () => {
+    const { page } = here
+    await go('/secrets/edge.aws')
+    await page.getByRole('button', { name: 'Rotate…' }).click()
+    await page.getByLabel('It may be known to others').check()
+    await page.getByLabel('Type edge.aws').fill('edge.aws')
+    await page.getByLabel('Your password').fill('once more')
+    expect(await violations(page)).toEqual([])
+    const asked = page.waitForRequest((each) => each.method() === 'POST' && each.url().endsWith('/v1/secrets/edge.aws/runs'))
+    await page.getByRole('button', { name: 'Rotate it without a grace' }).click()
+    expect((await asked).postDataJSON()).toEqual({ leaked: true, confirm: 'edge.aws', password: 'once more' })
+    await page.waitForURL('**/secrets/edge.aws?run=run_01')
+  })
+
   test('A viewer looks, and is told what it takes.', async () => {
     const { page } = here
     fixture.world.role = 'viewer'

@@ -205,7 +205,12 @@ test('Stores are compared with what is in use, and brought in line when that is 
 
 test('A leaked secret is rotated without a grace, by a server that follows the one at which it was begun.', async () => {
   const other = await serve()
-  const { id } = (await other.api.post('/v1/secrets/mail.key/runs', { leaked: true })).body
+  for (const body of [{ leaked: true }, { leaked: true, confirm: 'mail' }])
+    expect(await begin('mail.key', body)).toMatchObject({ status: 400, body: { field: '/confirm' } })
+  expect(await begin('mail.key', { confirm: 'mail.key' })).toMatchObject({ status: 400, body: { field: '/confirm' } })
+  expect(await begin('nothing', { leaked: true, confirm: 'nothing' })).toMatchObject({ status: 404 })
+  expect((await api.get('/v1/secrets/mail.key')).body.run).toBeNull()
+  const { id } = (await other.api.post('/v1/secrets/mail.key/runs', { leaked: true, confirm: 'mail.key' })).body
   await other.app.close()
   const next = await serve()
   await next.api.until(`/v1/runs/${id}`, ({ state }) => state === 'completed')

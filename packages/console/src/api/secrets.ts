@@ -19,9 +19,18 @@ export const getRuns = async (name: string) => {
   const { items } = await request<Page<Wire<RunSummary>>>(`${at(name)}/runs`, { query: { limit: 50 } })
   return items.map(fromWire.runSummary)
 }
-/** POST /v1/secrets/:name/runs: rotates it. */
-export const rotateSecret = async ({ name, leaked, once }: { name: string; leaked: boolean; once: string }) =>
-  fromWire.run(await request<Wire<Run>>(`${at(name)}/runs`, { method: 'POST', body: leaked ? { leaked } : {}, once }))
+/** POST /v1/secrets/:name/runs: rotates it. A leaked one is held to its name, and takes the password again. */
+export const rotateSecret = async ({
+  name,
+  once,
+  ...body
+}: {
+  name: string
+  once: string
+  leaked?: true
+  confirm?: string
+  password?: string
+}) => fromWire.run(await request<Wire<Run>>(`${at(name)}/runs`, { method: 'POST', body, once }))
 /** GET /v1/runs/:id */
 export const getRun = async (id: string) => fromWire.run(await request<Wire<Run>>(run(id)))
 /** POST /v1/runs/:id/provide: what a person was asked for. It is in this request and nowhere else. */

@@ -106,3 +106,17 @@ export function TypeName({ name, typed, onTyped }: { name: string; typed: string
     />
   )
 }
+
+/** What nothing takes back asks a person for the password again. */
+export function PasswordAgain({ password, onPassword }: { password: string; onPassword: (text: string) => void }) {
+  return (
+    <Input
+      label="Your password, once more"
+      hint="Not asked for where your application logs you in."
+      type="password"
+      autoComplete="current-password"
+      value={password}
+      onText={onPassword}
+    />
+  )
+}

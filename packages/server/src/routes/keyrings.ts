@@ -11,6 +11,7 @@ import { destroyBody, keyring, retireBody } from '../wire/keyring.ts'
 import { operation } from '../wire/operation.ts'
 import { accepted, asJson, pageOf, refuseRunning } from './answer.ts'
 import { assertKeyring } from './census.ts'
+import { assertPasswordAgain } from './password-again.ts'
 
 const named = z.strictObject({ name })
 const version = z.strictObject({ name, id })
@@ -64,10 +65,7 @@ export const keyringRoutes: readonly Route[] = [
     answers: { 200: keyring },
     handle: async ({ server, caller, params, body }) => {
       const { confirm, password, now } = body
-      const who = caller as Caller
-      // What cannot be undone is not done by whoever finds a browser open.
-      if (who.kind === 'user' && (password === undefined || !(await server.access.passwordHolds(who, password))))
-        throw fail('ERR_PASSWORD_AGAIN')
+      await assertPasswordAgain(server, caller as Caller, password)
       if (confirm !== params.name) throw wrongInput('/confirm', 'it is not the name of the keyring')
       assertBecomes(await statusOf(server, params.name), params.id, { from: 'retired', to: 'destroyed' })
       await server.keyturn.destroy(params.name, params.id, now === true ? { now } : {})

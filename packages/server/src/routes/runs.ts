@@ -11,6 +11,7 @@ import type { Server } from '../server.ts'
 import { id } from '../wire/common.ts'
 import { confirmBody, provideBody, resumeBody, revokeBody, run, type WireRun } from '../wire/secret.ts'
 import { accepted } from './answer.ts'
+import { assertPasswordAgain } from './password-again.ts'
 import { defined } from './plans.ts'
 
 const one = z.strictObject({ id })
@@ -71,10 +72,7 @@ export const runRoutes: readonly Route[] = [
     answers: { 202: run },
     handle: async (context) => {
       const { caller, server, body } = context
-      const who = caller as Caller
-      // What cannot be undone is not done by whoever finds a browser open.
-      if (who.kind === 'user' && (body.password === undefined || !(await server.access.passwordHolds(who, body.password))))
-        throw fail('ERR_PASSWORD_AGAIN')
+      await assertPasswordAgain(server, caller as Caller, body.password)
       await confirmed(context)
       return await asked(context, (secrets, runId) => secrets.revoke(runId))
     },

@@ -2,6 +2,7 @@ import { fail } from '@keyturn/core'
 import type { Secrets } from '@keyturn/secrets'
 import { z } from 'zod'
 import type { Caller } from '../access.ts'
+import { wrongInput } from '../problem.ts'
 import { type Route, route } from '../route.ts'
 import type { SecretRuns } from '../secret/secret-runs.ts'
 import { viewRun, viewSecret, viewSummary } from '../secret/view.ts'
@@ -10,6 +11,7 @@ import { listQuery, name, page } from '../wire/common.ts'
 import { operation } from '../wire/operation.ts'
 import { drifts, run, runBody, runSummary, secret, secretPlan, syncBody, syncQuery } from '../wire/secret.ts'
 import { accepted, asJson, pageOf, refuseRunning } from './answer.ts'
+import { assertPasswordAgain } from './password-again.ts'
 
 const named = z.strictObject({ name })
 
@@ -98,13 +100,19 @@ export const secretRoutes: readonly Route[] = [
     method: 'POST',
     path: '/v1/secrets/:name/runs',
     role: 'operator',
-    summary: 'Rotate it; the run goes on when this is answered. "leaked": there is no grace, and those who are to hear of leaks are told',
+    summary:
+      'Rotate it; the run goes on when this is answered. "leaked": the old credential is ended without a grace, also where somebody still uses it, and those who are to hear of leaks are told; "confirm" is the name of the secret',
     params: named,
     body: runBody,
     answers: { 202: run },
-    handle: async ({ server, reply, caller, params, body: { leaked = false } }) => {
+    handle: async ({ server, reply, caller, params, body }) => {
       const runs = runsOf(server, params.name)
-      const { id } = await runs.begin((caller as Caller).actor, params.name, { leaked })
+      const who = caller as Caller
+      if (body.leaked === true) {
+        await assertPasswordAgain(server, who, body.password)
+        if (body.confirm !== params.name) throw wrongInput('/confirm', 'it is not the name of the secret')
+      }
+      const { id } = await runs.begin(who.actor, params.name, { leaked: body.leaked === true })
       return accepted(server, reply, `/v1/runs/${id}`, viewRun(await runs.secrets.run(id)))
     },
   }),

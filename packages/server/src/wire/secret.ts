@@ -111,7 +111,14 @@ const drift = z.object({
 export const drifts = z.object({ items: z.array(drift) })
 
 const text = z.string().min(1).max(300)
-export const runBody = z.strictObject({ leaked: z.boolean().optional() }).default({})
+const held = { confirm: name, password: z.string().max(1024).optional() }
+/** Of a leaked one the old credential is ended without a grace: that is held to what a revocation is held to. */
+export const runBody = z
+  .discriminatedUnion('leaked', [
+    z.strictObject({ leaked: z.literal(false).optional() }),
+    z.strictObject({ leaked: z.literal(true), ...held }),
+  ])
+  .default({})
 export const syncBody = z.strictObject({ only: z.array(name).min(1).max(1000).optional() }).default({})
 export const syncQuery = z.strictObject({ only: name.optional() })
 /** The parts by their names. A key of RSA in PEM is the longest. */
@@ -122,4 +129,4 @@ export const resumeBody = z
   .strictObject({ remove: z.array(text).max(1000).optional(), keep: z.array(text).max(1000).optional() })
   .default({})
 export const confirmBody = z.strictObject({ confirm: name })
-export const revokeBody = z.strictObject({ confirm: name, password: z.string().max(1024).optional() })
+export const revokeBody = z.strictObject(held)

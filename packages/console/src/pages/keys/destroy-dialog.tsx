@@ -4,7 +4,7 @@ import { destroy } from '../../api/keyrings.ts'
 import type { Keyring, KeyVersion } from '../../domain.ts'
 import { Button } from '../../parts/button.tsx'
 import { Dialog, DialogActions } from '../../parts/dialog.tsx'
-import { Check, Input, TypeName } from '../../parts/inputs.tsx'
+import { Check, PasswordAgain, TypeName } from '../../parts/inputs.tsx'
 import { Refusal } from '../../parts/states.tsx'
 
 interface DestroyProps {
@@ -48,14 +48,7 @@ function Destroying({ keyring: { name }, version: { id, number }, onClose }: Des
   return (
     <form onSubmit={submit} className="space-y-5">
       <TypeName name={name} typed={typed} onTyped={setTyped} />
-      <Input
-        label="Your password, once more"
-        hint="Not asked for where your application logs you in."
-        type="password"
-        autoComplete="current-password"
-        value={password}
-        onText={setPassword}
-      />
+      <PasswordAgain password={password} onPassword={setPassword} />
       <Check
         label="Do not wait for the backup horizon"
         note="Unless you say so, it is refused while backups may exist that need this key."

@@ -3,7 +3,7 @@ import { type FormEvent, useState } from 'react'
 import { endRun, resumeRun } from '../../api/secrets.ts'
 import { Button } from '../../parts/button.tsx'
 import { Dialog, DialogActions } from '../../parts/dialog.tsx'
-import { Input, TypeName } from '../../parts/inputs.tsx'
+import { PasswordAgain, TypeName } from '../../parts/inputs.tsx'
 import { Refusal } from '../../parts/states.tsx'
 import { queries } from '../../queries.ts'
 import type { Run } from '../../secret.ts'
@@ -104,16 +104,7 @@ function Ending({ run: { id, secret }, verb, onClose }: { run: Run; verb: Verb; 
   return (
     <form onSubmit={submit} className="space-y-5">
       <TypeName name={secret} typed={typed} onTyped={setTyped} />
-      {verb === 'revoke' ? (
-        <Input
-          label="Your password, once more"
-          hint="Not asked for where your application logs you in."
-          type="password"
-          autoComplete="current-password"
-          value={password}
-          onText={setPassword}
-        />
-      ) : null}
+      {verb === 'revoke' ? <PasswordAgain password={password} onPassword={setPassword} /> : null}
       <Refusal error={ending.error} />
       <DialogActions>
         <Button onClick={onClose}>{questions[verb].no}</Button>

@@ -1,10 +1,11 @@
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
+import { asProblem } from '../../api/problem.ts'
 import { intention } from '../../api/request.ts'
 import { planSecret, rotateSecret } from '../../api/secrets.ts'
 import { Button } from '../../parts/button.tsx'
 import { Dialog, DialogActions } from '../../parts/dialog.tsx'
-import { Check, TypeName } from '../../parts/inputs.tsx'
+import { Check, PasswordAgain, TypeName } from '../../parts/inputs.tsx'
 import { Loaded, Refusal } from '../../parts/states.tsx'
 import { queries } from '../../queries.ts'
 import type { SecretPlan } from '../../secret.ts'
@@ -51,14 +52,22 @@ function Planned(props: RotateProps) {
 function Rotating({ name, plan, onClose, onBegun }: RotateProps & { plan: SecretPlan }) {
   const [leaked, setLeaked] = useState(false)
   const [typed, setTyped] = useState('')
-  const [once] = useState(intention)
+  const [password, setPassword] = useState('')
+  const [once, setOnce] = useState(intention)
   const client = useQueryClient()
   const rotating = useMutation({
     mutationFn: rotateSecret,
+    // What was typed is in no cache.
+    gcTime: 0,
     onSuccess: async (run) => {
       client.setQueryData(queries.run(run.id).queryKey, run)
       onBegun(run.id)
       await client.invalidateQueries({ queryKey: ['secrets'] })
+    },
+    onError: (error) => {
+      setPassword('')
+      // A refusal is answered again to the same key. Where nothing was answered it may have begun, and is not begun twice.
+      if (asProblem(error).status > 0) setOnce(intention())
     },
   })
   const sound = plan.findings.every(({ severity }) => severity !== 'fault')
@@ -71,7 +80,12 @@ function Rotating({ name, plan, onClose, onBegun }: RotateProps & { plan: Secret
         checked={leaked}
         onChecked={setLeaked}
       />
-      {leaked ? <TypeName name={name} typed={typed} onTyped={setTyped} /> : null}
+      {leaked ? (
+        <>
+          <TypeName name={name} typed={typed} onTyped={setTyped} />
+          <PasswordAgain password={password} onPassword={setPassword} />
+        </>
+      ) : null}
       <Refusal error={rotating.error} />
       <DialogActions>
         <Button onClick={onClose}>Not now</Button>
@@ -80,7 +94,11 @@ function Rotating({ name, plan, onClose, onBegun }: RotateProps & { plan: Secret
           disabled={!sound || (leaked && typed !== name)}
           busy={rotating.isPending}
           // With other words it is another intention: the same key would be refused with another body.
-          onClick={() => rotating.mutate({ name, leaked, once: leaked ? `${once}-leaked` : once })}
+          onClick={() =>
+            rotating.mutate(
+              leaked ? { name, once: `${once}-leaked`, leaked, confirm: typed, ...(password === '' ? {} : { password }) } : { name, once },
+            )
+          }
         >
           {leaked ? 'Rotate it without a grace' : 'Rotate it'}
         </Button>
