@@ -217,6 +217,7 @@ export class Secrets {
   /** Begins what is due by itself. @returns the runs begun */
   async beginDue(actor = 'server:policy'): Promise<Run[]> {
     const begun: Run[] = []
+    const faults: unknown[] = []
     const all = await this.list()
     // After the look: what is due at once is due when it was looked at.
     const now = await this.#engine.now()
@@ -226,12 +227,14 @@ export class Secrets {
       const waitsFor = all.filter(({ name }) => config.after?.includes(name))
       // Those it comes after go first, when they are due as well.
       if (waitsFor.some(({ run, beginsAt }) => run !== null || (beginsAt !== null && Date.parse(beginsAt) <= now))) continue
+      // One that cannot begin keeps no other from it.
       const run = await this.rotate(status.name, { actor }).catch((error: unknown) => {
-        if (isKeyturnError(error, 'ERR_RUN_RUNNING', 'ERR_SECRET_PLAN')) return null
-        throw error
+        if (!isKeyturnError(error, 'ERR_RUN_RUNNING', 'ERR_SECRET_PLAN')) faults.push(error)
+        return null
       })
       if (run !== null) begun.push(run)
     }
+    if (faults.length > 0) throw faults[0]
     return begun
   }
 
@@ -249,6 +252,7 @@ export class Secrets {
       values: [now],
     })
     const worked: string[] = []
+    const faults: unknown[] = []
     const ours = due.filter(({ secret }) => this.#secrets.has(secret))
     // Some beside each other: a deployment that takes minutes keeps no other run waiting.
     const workers = Array.from({ length: atOnce }, async () => {
@@ -257,16 +261,18 @@ export class Secrets {
         await this.#engine.drive(id, signal).then(
           () => worked.push(id),
           (error: unknown) => {
-            if (!isKeyturnError(error, 'ERR_RUN_LEASE')) throw error
+            if (!isKeyturnError(error, 'ERR_RUN_LEASE')) faults.push(error)
           },
         )
       }
     })
-    const failed = (await Promise.allSettled(workers)).find((worker) => worker.status === 'rejected')
-    if (failed !== undefined) throw failed.reason
+    await Promise.all(workers)
     const swept = await selectRuns(state, { where: 'round(extract(epoch FROM sweep_at) * 1000) <= $1::text::numeric', values: [now] })
-    for (const { id, secret } of swept) if (this.#secrets.has(secret)) await this.#engine.sweep(id, signal)
+    for (const { id, secret } of swept)
+      if (this.#secrets.has(secret)) await this.#engine.sweep(id, signal).catch((error: unknown) => faults.push(error))
     await this.#engine.sendNotices(signal)
+    // What failed at one run kept no other from going on.
+    if (faults.length > 0) throw faults[0]
     return worked
   }
 

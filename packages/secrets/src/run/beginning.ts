@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { appendEvent, type SqlState } from '@keyturn/core'
+import { appendEvent, fail, type SqlState } from '@keyturn/core'
 import type { Call, World } from '../secret/call.ts'
 import type { Credential } from '../secret/credential.ts'
 import type { OpenedAlert, OpenedSecret } from '../secret/opened-secret.ts'
@@ -7,7 +7,7 @@ import { tell } from './notices.ts'
 import type { Run } from './run.ts'
 import { insertRun } from './run-rows.ts'
 import type { SealedValues } from './sealed-values.ts'
-import { defaultCallMs } from './step-world.ts'
+import { defaultCallMs, issuerOf } from './step-world.ts'
 import { stepsForward, stepsOfSync } from './steps.ts'
 
 export interface Ground {
@@ -57,7 +57,7 @@ export async function begin(
     steps: sync ? stepsOfSync : stepsForward(secret, { hasOld: old !== null }),
     position: 0,
     attempt: randomUUID(),
-    facts: { oldId: old?.id ?? null, ...(leaked ? { hurried: true, leaked: true } : {}) },
+    facts: { oldId: old?.id ?? null, issuer: issuerOf(config), ...(leaked ? { hurried: true, leaked: true } : {}) },
     oldValue: old?.valueId ?? null,
     newValue: null,
     note: null,
@@ -70,6 +70,9 @@ export async function begin(
   }
   await state.transaction(async (sql) => {
     await insertRun(sql, schema, run, defaultCallMs)
+    // Another run may have begun and ended since the credential in use was read.
+    const { rows } = await sql.query(`SELECT value_id FROM ${schema}.secret WHERE name = $1::text`, [name])
+    if ((rows[0]?.value_id ?? null) !== run.oldValue) throw fail('ERR_RUN_RUNNING', name, 'which has just ended', 'completed')
     if (leaked)
       await tell(
         sql,
@@ -87,24 +90,27 @@ export async function begin(
 
 /** Seals the credential that is in use before the first rotation, from what the configuration names. */
 async function adopt(
-  { state, values, world }: Ground,
+  ground: Ground,
   { name, config, rotator }: OpenedSecret,
   actor: string,
 ): Promise<(Credential & { readonly valueId: string }) | null> {
   if (config.first === undefined) return null
+  const { state, values, world } = ground
   const parts: Record<string, string> = {}
   for (const [part, ref] of Object.entries(config.first)) parts[part] = await world.read(ref)
   const credential = (await rotator.adopt?.(looking(name), parts)) ?? { id: null, parts }
   const sealed = await values.seal(credential)
   const { schema } = state
-  await state.transaction(async (sql) => {
+  const adopted = await state.transaction(async (sql) => {
+    const { count } = await sql.query(
+      `UPDATE ${schema}.secret SET value_id = $2::text, credential_id = $3::text WHERE name = $1::text AND value_id IS NULL`,
+      [name, sealed.id, credential.id],
+    )
+    if (count === 0) return false
     await values.keep(sql, sealed)
-    await sql.query(`UPDATE ${schema}.secret SET value_id = $2::text, credential_id = $3::text WHERE name = $1::text`, [
-      name,
-      sealed.id,
-      credential.id,
-    ])
     await appendEvent(sql, schema, { actor, action: 'secret.adopt', subject: `secret/${name}`, data: { id: credential.id } })
+    return true
   })
-  return { ...credential, valueId: sealed.id }
+  // Somebody else was first: theirs may be newer.
+  return adopted ? { ...credential, valueId: sealed.id } : await currentOf(ground, name)
 }

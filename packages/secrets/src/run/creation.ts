@@ -14,6 +14,7 @@ export async function create(world: StepWorld): Promise<Outcome> {
   const { secret, old, made } = world
   const { rotator } = secret
   if (made !== null) {
+    if (world.run.facts.intentAt === undefined) await world.remember({ intentAt: world.now })
     try {
       return doneWith(await world.call(rotator, (call) => rotator.create(call, made, old)))
     } catch (error) {
@@ -65,7 +66,7 @@ export async function clearUp(world: StepWorld): Promise<Outcome | null> {
       facts: { calling: false },
     }
   }
-  const { ours, asked } = sort(run, await world.call(rotator, (call) => rotator.list?.(call) ?? none))
+  const { ours, asked } = sort(run, await world.call(rotator, (call) => rotator.list?.(call) ?? none), { atOnce: true })
   if (asked.length > 0) {
     return {
       is: 'pause',
@@ -79,8 +80,17 @@ export async function clearUp(world: StepWorld): Promise<Outcome | null> {
   return null
 }
 
-/** What is new since before: ours by the name it carries or by a person's word; and what might be, which a person is asked about. */
-function sort({ facts, attempt }: StepWorld['run'], listed: readonly Listed[]): { readonly ours: string[]; readonly asked: string[] } {
+/**
+ * What is new since before: ours by the name it carries or by a person's word; and what might be, which a person is asked about.
+ *
+ * @param atOnce - it is looked at right after the unclear call: the only new one that has no name and that nobody has used is taken for ours. Later
+ * somebody else may have made one by hand
+ */
+function sort(
+  { facts, attempt }: StepWorld['run'],
+  listed: readonly Listed[],
+  { atOnce }: { readonly atOnce: boolean },
+): { readonly ours: string[]; readonly asked: string[] } {
   const known = new Set([...(facts.before ?? []), ...(facts.kept ?? [])])
   const fresh = listed.filter(({ id }) => !known.has(id) && id !== facts.newId)
   const attempts = [attempt, ...(facts.abandoned ?? [])]
@@ -89,10 +99,10 @@ function sort({ facts, attempt }: StepWorld['run'], listed: readonly Listed[]): 
   const ours = fresh.filter(isOurs)
   const nameless = fresh.filter((each) => each.name === null && !isOurs(each))
   const [only] = nameless
-  // One that nobody has used, the only one: it can be of nobody else unless somebody made one by hand in the same minute, and has not used it either.
   // Each unclear call made one at most: when as many were ended, a further one is somebody else's.
-  const unclear = (facts.abandoned ?? []).length + (facts.calling === true ? 1 : 0) - (facts.removed ?? []).length
-  const unambiguous = nameless.length === 1 && ours.length === 0 && only !== undefined && only.used === false && unclear > 0
+  const calls = (facts.abandoned ?? []).length + (facts.calling === true ? 1 : 0)
+  const unclear = calls - (facts.removed ?? []).length - (facts.answered ?? 0)
+  const unambiguous = atOnce && nameless.length === 1 && ours.length === 0 && only !== undefined && only.used === false && unclear > 0
   if (unambiguous) return { ours: [only.id], asked: [] }
   return { ours: ours.map(({ id }) => id), asked: unclear > 0 ? nameless.map(({ id }) => id) : [] }
 }
@@ -108,7 +118,7 @@ export async function sweep(world: StepWorld): Promise<Outcome> {
   const { facts } = run
   // Only where a call was ever unclear can there be something of ours that nobody knows.
   if (rotator.list === undefined || (facts.abandoned ?? []).length === 0) return { is: 'skipped', why: 'no call was unclear' }
-  const { ours, asked } = sort(run, await world.call(rotator, (call) => rotator.list?.(call) ?? none))
+  const { ours, asked } = sort(run, await world.call(rotator, (call) => rotator.list?.(call) ?? none), { atOnce: false })
   for (const id of ours) await world.call(rotator, (call) => rotator.revoke(call, { id, parts: {} }, run.direction === 'back' ? old : made))
   if (asked.length === 0) return { is: 'done', evidence: { removed: ours.length } }
   return {

@@ -29,6 +29,12 @@ export async function grace({ run, secret, now }: StepWorld): Promise<Outcome> {
 export async function unused(world: StepWorld): Promise<Outcome> {
   const { run, secret, old, made, now, call } = world
   const { rotator } = secret
+  if (made !== null) {
+    // Days may have passed since it was tried.
+    const verdict = await call(rotator, (each) => rotator.verify(each, made))
+    if (!verdict.works && verdict.later) return { is: 'again', sentence: verdict.sentence }
+    if (!verdict.works) return { is: 'failed', sentence: `the new credential does not work any more: ${verdict.sentence}` }
+  }
   if (run.facts.hurried === true || old === null || made === null) return { is: 'skipped', why: 'a person ended the old credential' }
   const evidence: Record<string, string> = {}
   const still = (sentence: string): Outcome =>
@@ -69,9 +75,15 @@ export async function soak(world: StepWorld): Promise<Outcome> {
 
 /** Ends the old credential. From here on there is no way back, and it is never forgotten: it is tried for ever. */
 export async function revoke(world: StepWorld): Promise<Outcome> {
-  const { secret, old, made, call } = world
+  const { run, secret, old, made, call } = world
   const { rotator } = secret
   if (old === null) return { is: 'skipped', why: 'there is no old credential' }
+  if (run.facts.revoking !== true && made !== null) {
+    const verdict = await call(rotator, (each) => rotator.verify(each, made))
+    if (!verdict.works)
+      return { is: 'again', sentence: `the new credential does not work: ${verdict.sentence}. The old one is not ended; take the run back` }
+    await world.remember({ revoking: true })
+  }
   if (rotator.revocation !== undefined) return await revokedByPerson(world, old)
   await call(rotator, (each) => rotator.revoke(each, old, made))
   return { is: 'done', evidence: { id: old.id } }

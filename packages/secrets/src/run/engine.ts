@@ -3,15 +3,15 @@ import type { Call } from '../secret/call.ts'
 import type { Credential } from '../secret/credential.ts'
 import type { OpenedAlert, OpenedSecret } from '../secret/opened-secret.ts'
 import { sweep } from './creation.ts'
-import { sendNotices } from './notices.ts'
+import { sendNotices, type Telling, tell } from './notices.ts'
 import { type Outcome, PartFailure } from './outcome.ts'
 import { perform } from './perform.ts'
 import { isOver, numberOf, type Run, type StepName } from './run.ts'
-import { lease, putStep, readNow, release, selectRun, takeWish, updateRun } from './run-rows.ts'
+import { lease, putStep, readNow, release, selectRun, selectRuns, takeWish, updateRun } from './run-rows.ts'
 import { scrubbed } from './scrubbed.ts'
 import type { Sealed, SealedValues } from './sealed-values.ts'
 import { settle } from './settle.ts'
-import { attemptOf, defaultCallMs, partFailure, type StepWorld } from './step-world.ts'
+import { attemptOf, defaultCallMs, issuerOf, partFailure, type StepWorld } from './step-world.ts'
 import { isPastReturn } from './steps.ts'
 
 export interface EngineOptions {
@@ -41,6 +41,8 @@ const marginMs = 10_000
 /** Takes runs from step to step. All that it knows stands in the state, so that any process goes on where another died. */
 export class Engine {
   readonly #options: EngineOptions
+  /** Runs with a call that went on when its time was over. */
+  readonly #unanswered = new Set<string>()
 
   constructor(options: EngineOptions) {
     this.#options = options
@@ -64,12 +66,24 @@ export class Engine {
     const epoch = await lease(state, runId, { epoch: null, now, forMs: marginMs, callMs: defaultCallMs })
     if (epoch === null) throw fail('ERR_RUN_LEASE', runId)
     let run: Run = { ...(await selectRun(state, runId)), epoch }
-    while (!signal.aborted && (run.state === 'running' || (run.state === 'waiting' && (run.wakeAt ?? 0) <= (await this.now()))))
-      run = (await takeWish(state, state.schema, run)) ? await this.#turn(run) : await this.#step(run, signal)
-    // After an error the lease ends by itself, as if the process had died: a call may still be on its way.
-    await release(state, run)
+    for (let released = false; !released; ) {
+      while (!signal.aborted && (run.state === 'running' || (run.state === 'waiting' && (run.wakeAt ?? 0) <= (await this.now()))))
+        run = (await takeWish(state, state.schema, run)) ? await this.#turn(run) : await this.#step(run, signal)
+      // What somebody wished in the last moment is granted before the lease is given back.
+      released = (await this.#release(run)) || !(await takeWish(state, state.schema, run))
+      if (!released) run = await this.#turn(run)
+    }
     await this.sendNotices(signal)
     return run
+  }
+
+  /**
+   * Gives the lease back. Not after a call that did not end, nor after an error: then it ends by itself, as if the process had died.
+   *
+   * @returns false where somebody has wished meanwhile
+   */
+  async #release(run: Run): Promise<boolean> {
+    return this.#unanswered.delete(run.id) || (await release(this.#options.state, run))
   }
 
   async sendNotices(signal: AbortSignal): Promise<number> {
@@ -82,6 +96,10 @@ export class Engine {
     const now = await this.now()
     const step = run.steps[run.position]
     if (step === undefined) return await this.#save(run, now, { is: 'done' }, step)
+    if (run.facts.issuer !== undefined && run.facts.issuer !== issuerOf(secret.config)) {
+      const note = 'its rotator was configured otherwise when the run began. Put that back until the run is over, then resume it'
+      return await this.#save(run, now, { is: 'pause', note }, step)
+    }
     const tried = { ...run.facts.step, since: run.facts.step?.since ?? now, tries: (run.facts.step?.tries ?? 0) + 1 }
     const begun: Run = { ...run, state: 'running', note: null, wakeAt: null, facts: { ...run.facts, step: tried } }
     await state.transaction(async (sql) => {
@@ -94,7 +112,7 @@ export class Engine {
 
   /** Somebody wants it back. Where it is too late, it goes on. */
   async #turn(run: Run): Promise<Run> {
-    if (run.direction === 'back' || isPastReturn(run.steps, run.position)) return run
+    if (run.direction === 'back' || isPastReturn(run)) return run
     const step = run.steps[run.position]
     return await this.#save(run, await this.now(), { is: 'failed', sentence: 'somebody takes it back' }, step)
   }
@@ -154,6 +172,7 @@ export class Engine {
       try {
         return await raced(work({ secret: run.secret, attempt, signal: within }), within)
       } catch (error) {
+        if (error instanceof Unanswered) this.#unanswered.add(run.id)
         throw partFailure(error)
       }
     }
@@ -188,49 +207,63 @@ export class Engine {
     const now = await this.now()
     const epoch = await lease(state, runId, { epoch: null, now, forMs: marginMs, callMs: defaultCallMs })
     if (epoch === null) return
-    let run: Run = { ...(await selectRun(state, runId)), epoch }
-    {
-      const secret = this.#options.secret(run.secret)
-      const world: StepWorld = {
-        run,
-        secret,
-        now,
-        old: null,
-        made: null,
-        call: (part, work) => this.#call(run, part, { work, attempt: run.attempt, signal }),
-        remember: async () => {},
-      }
-      const again = 900_000
-      const outcome = await sweep(world).catch((error: unknown): Outcome => {
-        if (error instanceof PartFailure) return { is: 'again', sentence: error.message }
-        throw error
-      })
-      const over = outcome.is === 'done' || outcome.is === 'skipped'
-      run = { ...run, sweepAt: over ? null : now + again, note: outcome.is === 'pause' ? outcome.note : run.note }
-      await state.transaction(async (sql) => {
-        await updateRun(sql, state.schema, run)
-        await appendEvent(sql, state.schema, {
-          actor: 'library',
-          action: 'run.sweep',
-          subject: `secret/${run.secret}`,
-          data: { run: run.id, outcome: outcome.is },
-        })
-      })
+    const found = { ...(await selectRun(state, runId)), epoch }
+    const newer = await selectRuns(state, {
+      where: `secret = $1::text AND id <> $2::text AND round(extract(epoch FROM created_at) * 1000) >= $3::text::numeric`,
+      values: [found.secret, found.id, String(found.createdAt)],
+    })
+    const swept = newer.every(isOver) ? await this.#sweepNow(found, newer, { now, signal }) : { ...found, sweepAt: now + sweepAgainMs }
+    await state.transaction(async (sql) => {
+      await updateRun(sql, state.schema, swept)
+      if (swept.facts.asks !== undefined) await tell(sql, state.schema, asking(swept), { alerts: this.#options.alerts, now })
+      const data = { run: runId, again: swept.sweepAt !== null }
+      await appendEvent(sql, state.schema, { actor: 'library', action: 'run.sweep', subject: `secret/${swept.secret}`, data })
+    })
+    await this.#release(swept)
+  }
+
+  /** What newer runs know is no orphan of this one. */
+  async #sweepNow(run: Run, newer: readonly Run[], { now, signal }: { now: number; signal: AbortSignal }): Promise<Run> {
+    const known = newer.flatMap(({ facts }) => [facts.newId, facts.oldId]).filter((id) => typeof id === 'string')
+    const world: StepWorld = {
+      run: { ...run, facts: { ...run.facts, kept: [...(run.facts.kept ?? []), ...known] } },
+      secret: this.#options.secret(run.secret),
+      now,
+      old: null,
+      made: null,
+      call: (part, work) => this.#call(run, part, { work, attempt: run.attempt, signal }),
+      remember: async () => {},
     }
-    await release(state, run)
+    const outcome = await sweep(world).catch((error: unknown): Outcome => {
+      if (error instanceof PartFailure) return { is: 'again', sentence: error.message }
+      throw error
+    })
+    if (outcome.is === 'pause') return { ...run, sweepAt: null, note: outcome.note, facts: { ...run.facts, ...outcome.facts } }
+    return { ...run, sweepAt: outcome.is === 'again' ? now + sweepAgainMs : null }
   }
 }
+
+const sweepAgainMs = 900_000
+
+/** A person must say what becomes of credentials that may be of a run which is over. */
+const asking = (run: Run): Telling => ({
+  ...{ state: 'open', condition: 'revocation', severity: 'critical', secret: run.secret, runId: run.id, runbook: null },
+  summary: run.note ?? 'credentials at the issuer may be of this run',
+})
 
 function recordOf(run: Run, step: StepName, { state, endedAt }: { state: 'begun'; endedAt: null }) {
   const { since, tries } = run.facts.step ?? { since: 0, tries: 1 }
   return { number: numberOf(run), step, state, tries, begunAt: since, endedAt, evidence: {}, problem: null }
 }
 
+/** The part did not end with its signal: its call may still be under way. */
+class Unanswered extends PartFailure {}
+
 /** Ends with the signal even where the part does not. */
 async function raced<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   let stop = () => {}
   const aborted = new Promise<never>((_, reject) => {
-    stop = () => reject(new PartFailure('uncertain', 'there was no answer in time'))
+    stop = () => reject(new Unanswered('uncertain', 'there was no answer in time'))
     signal.addEventListener('abort', stop, { once: true })
     if (signal.aborted) stop()
   })

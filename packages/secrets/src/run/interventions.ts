@@ -5,7 +5,7 @@ import type { Ground } from './beginning.ts'
 import { type Facts, isOver, type Run } from './run.ts'
 import { lease, release, selectRun, updateRun, wishBack } from './run-rows.ts'
 import { defaultCallMs } from './step-world.ts'
-import { isPastReturn, isSync, stepsBack } from './steps.ts'
+import { hasEffect, isPastReturn, isSync, noWayBack, stepsBack } from './steps.ts'
 
 /** What a person said about ids that may be of a run. */
 export interface Answers {
@@ -22,22 +22,33 @@ interface Acting {
   readonly secret: OpenedSecret
 }
 
+interface Change {
+  /** In words, for a refusal. */
+  readonly to: string
+  readonly action: string
+  readonly work: (run: Run) => Run
+  /** What else is written. */
+  readonly apply?: (sql: Sql, before: Run, after: Run) => Promise<void>
+  /** Whether a run that is over may be changed so. */
+  readonly over?: (run: Run) => boolean
+}
+
 /** Changes a run by a person's word, when nobody works on it. @throws `ERR_RUN_LEASE`, `ERR_RUN_STATE` */
 async function change(
   { ground: { state }, actor, now }: Acting,
   runId: string,
-  { to, action, work, apply }: { to: string; action: string; work: (run: Run) => Run; apply?: (sql: Sql) => Promise<void> },
+  { to, action, work, apply, over = () => false }: Change,
 ): Promise<Run> {
   const { schema } = state
   const epoch = await lease(state, runId, { epoch: null, now, forMs: 10_000, callMs: defaultCallMs })
   if (epoch === null) throw fail('ERR_RUN_LEASE', runId)
   const run = { ...(await selectRun(state, runId)), epoch }
   try {
-    if (isOver(run)) throw fail('ERR_RUN_STATE', runId, run.state, to)
+    if (isOver(run) && !over(run)) throw fail('ERR_RUN_STATE', runId, run.state, to)
     const next = work(run)
     await state.transaction(async (sql) => {
       await updateRun(sql, schema, next)
-      await apply?.(sql)
+      await apply?.(sql, run, next)
       const event: AuditEvent = { actor, action, subject: `secret/${run.secret}`, data: { run: run.id, state: next.state } }
       await appendEvent(sql, schema, event)
     })
@@ -77,7 +88,10 @@ export async function provide(acting: Acting, runId: string, given: Parts): Prom
       if (run.steps[run.position] !== 'task') throw fail('ERR_RUN_STATE', runId, run.state, 'given a value: it asks for none')
       return { ...woken(run), newValue: sealed.id }
     },
-    apply: (sql) => values.keep(sql, sealed),
+    apply: async (sql, before) => {
+      await values.erase(sql, before.newValue)
+      await values.keep(sql, sealed)
+    },
   })
 }
 
@@ -96,16 +110,18 @@ export async function resume(acting: Acting, runId: string, { remove = [], keep 
         throw fail('ERR_USAGE', `run ${runId} does not ask about that id. It asks about: ${asked.join(', ') || 'none'}`)
       const open = asked.filter((id) => !remove.includes(id) && !keep.includes(id))
       const { asks: _, ...facts } = fresh(run.facts)
-      return {
-        ...woken(run),
-        facts: {
-          ...facts,
-          ...(open.length > 0 ? { asks: { ids: open } } : {}),
-          toRemove: [...(facts.toRemove ?? []), ...remove],
-          kept: [...(facts.kept ?? []), ...keep],
-        },
+      const isClear = asked.length > 0 && open.length === 0 && remove.length === 0
+      const next: Facts = {
+        ...facts,
+        ...(open.length > 0 ? { asks: { ids: open } } : {}),
+        toRemove: [...(facts.toRemove ?? []), ...remove],
+        kept: [...(facts.kept ?? []), ...keep],
+        ...(isClear ? { answered: (facts.answered ?? 0) + 1 } : {}),
       }
+      // One that is over is only swept once more.
+      return isOver(run) ? { ...run, facts: next, sweepAt: acting.now } : { ...woken(run), facts: next }
     },
+    over: ({ facts }) => facts.asks !== undefined,
   })
 }
 
@@ -117,26 +133,21 @@ export async function resume(acting: Acting, runId: string, { remove = [], keep 
 export async function rollBack(acting: Acting, runId: string): Promise<Run> {
   const { state } = acting.ground
   const found = await selectRun(state, runId)
-  if (!isOver(found) && !isPastReturn(found.steps, found.position) && (await wishBack(state, runId, acting.now)))
-    return await selectRun(state, runId)
+  if (!isOver(found) && !isPastReturn(found) && (await wishBack(state, runId, acting.now))) return await selectRun(state, runId)
   return await change(acting, runId, {
     to: 'rolled back',
     action: 'run.roll-back',
-    work: (run) => {
-      if (run.direction === 'back') throw fail('ERR_RUN_STATE', runId, 'on its way back already', 'rolled back')
-      if (isPastReturn(run.steps, run.position)) throw fail('ERR_RUN_STATE', runId, 'ending the old credential', 'rolled back')
-      const steps = stepsBack(acting.secret, run.steps, run.position)
-      if (run.oldValue === null && steps.includes('write:back'))
-        throw fail('ERR_RUN_STATE', runId, 'a first rotation whose old credential is not known', 'rolled back')
-      return {
-        ...woken(run),
-        direction: 'back',
-        steps,
-        position: 0,
-        facts: { ...fresh(run.facts), reason: `rolled back by ${acting.actor}` },
-      }
-    },
+    work: (run) => turnedBack(acting, run),
   })
+}
+
+function turnedBack({ actor, secret }: Acting, run: Run): Run {
+  if (run.direction === 'back') throw fail('ERR_RUN_STATE', run.id, 'on its way back already', 'rolled back')
+  if (isPastReturn(run)) throw fail('ERR_RUN_STATE', run.id, 'ending the old credential', 'rolled back')
+  const steps = stepsBack(secret, run)
+  const stuck = noWayBack(secret, run, steps)
+  if (stuck !== null) throw fail('ERR_RUN_STATE', run.id, `one without a way back (${stuck})`, 'rolled back')
+  return { ...woken(run), direction: 'back', steps, position: 0, facts: { ...fresh(run.facts), reason: `rolled back by ${actor}` } }
 }
 
 /** Ends the grace: the old credential is revoked now, also where somebody still uses it. @throws `ERR_RUN_STATE` before the new one is in use */
@@ -153,21 +164,24 @@ export async function revokeNow(acting: Acting, runId: string): Promise<Run> {
   })
 }
 
-/** Ends a run that has made nothing yet. One that has is rolled back. */
+/** Ends a run that has changed nothing yet. One that has, or may have, is rolled back. */
 export async function cancel(acting: Acting, runId: string): Promise<Run> {
-  const run = await selectRun(acting.ground.state, runId)
-  // What was brought in line so far is as it should be.
-  const made = isSync(run.steps) ? run.steps.length : run.steps.indexOf('create')
-  if (run.direction === 'back' || run.position > made || (run.position === made && run.facts.step !== undefined))
-    return await rollBack(acting, runId)
-  const { values } = acting.ground
+  const { state, values } = acting.ground
+  const found = await selectRun(state, runId)
+  if (!isSync(found.steps) && !isOver(found) && !isPastReturn(found) && (await wishBack(state, runId, acting.now)))
+    return await selectRun(state, runId)
   return await change(acting, runId, {
     to: 'cancelled',
     action: 'run.cancel',
-    work: (found) => {
-      if (found.position > made) throw fail('ERR_RUN_STATE', runId, 'further already', 'cancelled. Roll it back')
-      return { ...found, state: 'cancelled', endedAt: acting.now, wakeAt: null, note: `cancelled by ${acting.actor}`, newValue: null }
+    work: (run) => {
+      // What was brought in line so far is as it should be.
+      if (!isSync(run.steps) && (run.direction === 'back' || hasEffect(run))) return turnedBack(acting, run)
+      const pasted = run.newValue !== null && acting.secret.rotator.task !== undefined
+      const note = `cancelled by ${acting.actor}${pasted ? '. End the credential that was given at its issuer: it still works' : ''}`
+      return { ...run, state: 'cancelled', endedAt: acting.now, wakeAt: null, note, newValue: null }
     },
-    apply: (sql) => values.erase(sql, run.newValue),
+    apply: async (sql, before, after) => {
+      if (after.state === 'cancelled') await values.erase(sql, before.newValue)
+    },
   })
 }

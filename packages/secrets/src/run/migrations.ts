@@ -60,6 +60,7 @@ CREATE TABLE ${schema}.secret_notice (
 CREATE INDEX secret_notice_unsent ON ${schema}.secret_notice (next_at) WHERE sent_at IS NULL;
 CREATE TABLE ${schema}.secret_trouble (
   key text PRIMARY KEY,
+  severity integer NOT NULL,
   opened_at timestamptz NOT NULL
 );`
 

@@ -17,7 +17,9 @@ export interface Telling {
 
 const keyOf = (secret: string, condition: Condition) => `keyturn/${secret}/${condition}`
 
-/** Puts a notice on its way to every channel that is to hear of its condition. Told once, until it is resolved. */
+const severities = ['info', 'warning', 'error', 'critical']
+
+/** Puts a notice on its way to every channel that is to hear of its condition. Told once, until it is resolved or gets worse. */
 export async function tell(
   sql: Sql,
   schema: string,
@@ -28,8 +30,9 @@ export async function tell(
   const { count } =
     telling.state === 'open'
       ? await sql.query(
-          `INSERT INTO ${schema}.secret_trouble (key, opened_at) VALUES ($1::text, ${fromMs('$2')}) ON CONFLICT (key) DO NOTHING`,
-          [key, String(now)],
+          `INSERT INTO ${schema}.secret_trouble (key, opened_at, severity) VALUES ($1::text, ${fromMs('$2')}, $3::text::integer)
+           ON CONFLICT (key) DO UPDATE SET severity = excluded.severity WHERE secret_trouble.severity < excluded.severity`,
+          [key, String(now), String(severities.indexOf(telling.severity))],
         )
       : await sql.query(`DELETE FROM ${schema}.secret_trouble WHERE key = $1::text`, [key])
   if (count === 0) return

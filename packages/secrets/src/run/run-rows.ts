@@ -160,12 +160,17 @@ export async function lease(
   return rows[0] === undefined ? null : Number(rows[0].epoch)
 }
 
-/** Gives the lease back, so that whoever comes next need not wait. */
-export async function release({ query, schema }: SqlState, run: Pick<Run, 'id' | 'epoch'>): Promise<void> {
-  await query(`UPDATE ${schema}.secret_run SET lease_until = NULL WHERE id = $1::text AND epoch = $2::text::bigint`, [
-    run.id,
-    String(run.epoch),
-  ])
+/**
+ * Gives the lease back, so that whoever comes next need not wait.
+ *
+ * @returns false where it was lost, or somebody has wished something
+ */
+export async function release({ query, schema }: SqlState, run: Pick<Run, 'id' | 'epoch'>): Promise<boolean> {
+  const { count } = await query(
+    `UPDATE ${schema}.secret_run SET lease_until = NULL WHERE id = $1::text AND epoch = $2::text::bigint AND wish IS NULL`,
+    [run.id, String(run.epoch)],
+  )
+  return count === 1
 }
 
 /** Records a step: as begun before it is done, and with what came of it. */

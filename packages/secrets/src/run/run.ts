@@ -52,6 +52,12 @@ export interface Facts {
   readonly before?: readonly string[] | null
   /** When `create` was about to be called, by the clock of the state, in milliseconds. */
   readonly intentAt?: number
+  /** What the rotator was configured as, as a digest: a run goes on with the same issuer only. */
+  readonly issuer?: string
+  /** The old credential may have been ended: nothing takes it back any more. */
+  readonly revoking?: boolean
+  /** How often a person said that nothing new is of this run. */
+  readonly answered?: number
   /** `create` was called and nobody knows what came of it. */
   readonly calling?: boolean
   /** Attempts that were given up: what carries their names is ours. */

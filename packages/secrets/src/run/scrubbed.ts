@@ -13,7 +13,7 @@ const shortest = 6
 export function scrubbed(outcome: Outcome, { parts }: Pick<Rotator, 'parts'>, credentials: readonly (Credential | null)[]): Outcome {
   const values = credentials
     .flatMap((credential) => Object.entries(credential?.parts ?? {}))
-    .flatMap(([part, value]) => (parts[part] !== 'public' && value.length >= shortest ? [value, JSON.stringify(value).slice(1, -1)] : []))
+    .flatMap(([part, value]) => (parts[part] !== 'public' && value.length >= shortest ? formsOf(value) : []))
     // A long one first: another may be a part of it.
     .toSorted((one, other) => other.length - one.length)
   if (values.length === 0) return outcome
@@ -26,4 +26,10 @@ export function scrubbed(outcome: Outcome, { parts }: Pick<Rotator, 'parts'>, cr
   if (outcome.is !== 'done' || outcome.credential === undefined) return clean(outcome) as Outcome
   const { credential, ...rest } = outcome
   return { ...(clean(rest) as typeof rest), credential }
+}
+
+/** How others write a value: in JSON, in an address, in a header. */
+function formsOf(value: string): string[] {
+  const bytes = Buffer.from(value)
+  return [value, JSON.stringify(value).slice(1, -1), encodeURIComponent(value), bytes.toString('base64'), bytes.toString('base64url')]
 }

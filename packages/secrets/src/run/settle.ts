@@ -7,7 +7,7 @@ import type { Outcome } from './outcome.ts'
 import { type Facts, numberOf, type Run, type StepName, type StepRecord } from './run.ts'
 import { fromMs } from './run-rows.ts'
 import type { SealedValues } from './sealed-values.ts'
-import { isPastReturn, isSync, stepsBack } from './steps.ts'
+import { isPastReturn, isSync, noWayBack, stepsBack } from './steps.ts'
 
 interface Applying {
   readonly schema: string
@@ -118,13 +118,14 @@ function advanced(run: Run, { outcome, step, now }: Circumstances, record: StepR
 /** The run goes back; where there is no way back, somebody must look. */
 function turned(run: Run, circumstances: Circumstances, record: StepRecord, sentence: string): Settled {
   const { secret, step } = circumstances
-  if (run.direction === 'back' || isPastReturn(run.steps, run.position))
+  if (run.direction === 'back' || isPastReturn(run))
     return paused(run, circumstances, record, { note: `${step} failed: ${sentence}. Mend it, then resume the run` })
-  const steps = stepsBack(secret, run.steps, run.position)
-  if (run.oldValue === null && steps.includes('write:back')) {
-    const note = `${step} failed: ${sentence}. What stood there before the first rotation is not known, so that nothing takes it back. Mend it and resume the run`
-    return paused(run, circumstances, record, { note })
-  }
+  const steps = stepsBack(secret, run)
+  const stuck = noWayBack(secret, run, steps)
+  if (stuck !== null)
+    return paused(run, circumstances, record, {
+      note: `${step} failed: ${sentence}. There is no way back: ${stuck}. Mend it and resume the run`,
+    })
   const back: Run = {
     ...run,
     state: 'running',
@@ -160,7 +161,7 @@ function askedAgain(run: Run, { secret, now }: Circumstances, record: StepRecord
     position: run.steps.indexOf('task'),
     newValue: null,
     wakeAt: now,
-    note: `what was given does not work: ${sentence}`,
+    note: `what was given does not work: ${sentence}. If it is a credential of the issuer, end it there`,
     facts: { ...withoutStep(run.facts), task: undefined } as never,
   }
   const settled = plain(next, record, { step: 'task', outcome: 'asked again' })

@@ -4,6 +4,7 @@ import { kindOf, waitOf } from '../outside/failure.ts'
 import type { Call } from '../secret/call.ts'
 import type { Credential } from '../secret/credential.ts'
 import type { OpenedSecret } from '../secret/opened-secret.ts'
+import type { SecretConfig } from '../secret/secret-config.ts'
 import { PartFailure } from './outcome.ts'
 import type { Facts, Phase, Run } from './run.ts'
 
@@ -34,6 +35,10 @@ export function attemptOf(attempt: string, phase?: Phase): string {
   const hex = createHash('sha256').update(`${attempt}:${phase}`).digest('hex')
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-a${hex.slice(17, 20)}-${hex.slice(20, 32)}`
 }
+
+/** What the rotator is configured as: another issuer would not know the credentials of this one. Names of variables only, no values. */
+export const issuerOf = ({ rotator }: SecretConfig): string =>
+  createHash('sha256').update(JSON.stringify(rotator)).digest('hex').slice(0, 16)
 
 /** What a part threw, in words that may be kept: sentences of ours have no secrets, those of others are not repeated. */
 export function partFailure(error: unknown): PartFailure {

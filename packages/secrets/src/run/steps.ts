@@ -1,5 +1,5 @@
 import type { OpenedSecret } from '../secret/opened-secret.ts'
-import type { Phase, StepName } from './run.ts'
+import type { Phase, Run, StepName } from './run.ts'
 
 const deployment = (phase: Phase): StepName[] => [`write:${phase}`, `deploy:${phase}`, `gates:${phase}`]
 
@@ -38,13 +38,16 @@ export function stepsForward(secret: OpenedSecret, { hasOld }: { readonly hasOld
 }
 
 /** The steps that take a run back from where it is: what was not begun needs nothing. */
-export function stepsBack(secret: OpenedSecret, forward: readonly StepName[], position: number): StepName[] {
+export function stepsBack(
+  secret: OpenedSecret,
+  { steps: forward, position, oldValue }: Pick<Run, 'steps' | 'position' | 'oldValue'>,
+): StepName[] {
   const { rotator, stores } = secret
   const begun = (step: StepName) => forward.includes(step) && forward.indexOf(step) <= position
   const issued = rotator.issuer !== false
   const written = forward.some((step) => step.startsWith('write:') && begun(step))
   return [
-    ...(!rotator.overlap && begun('create') ? (['reinstate'] as const) : []),
+    ...(!rotator.overlap && begun('create') && oldValue !== null ? (['reinstate'] as const) : []),
     ...(begun('disable') ? (['reinstate'] as const) : []),
     ...(written ? deployment('back') : []),
     ...(begun('stage') && stores.some(({ store }) => store.unstage !== undefined) ? (['unstage'] as const) : []),
@@ -57,8 +60,23 @@ export function stepsBack(secret: OpenedSecret, forward: readonly StepName[], po
 export const stepsOfSync: readonly StepName[] = deployment('sync')
 export const isSync = (steps: readonly StepName[]): boolean => steps.includes('write:sync')
 
-/** From this step on nothing takes the old credential back. */
-export const isPastReturn = (steps: readonly StepName[], position: number): boolean => {
+/** Whether the old credential may have been ended: from then on nothing takes it back. */
+export function isPastReturn({ steps, position, facts }: Pick<Run, 'steps' | 'position' | 'facts'>): boolean {
   const revoke = steps.indexOf('revoke')
-  return isSync(steps) || (revoke >= 0 && position >= revoke)
+  return isSync(steps) || (revoke >= 0 && (position > revoke || (position === revoke && facts.revoking === true)))
+}
+
+/** Why a run cannot be taken back by these steps; null where it can. */
+export function noWayBack({ rotator }: OpenedSecret, { oldValue }: Pick<Run, 'oldValue'>, steps: readonly StepName[]): string | null {
+  if (oldValue === null && steps.includes('write:back')) return 'what stood there before the first rotation is not known'
+  if (!rotator.overlap && steps.includes('reinstate') && rotator.reinstate === undefined)
+    return 'nothing makes the old credential work again'
+  return null
+}
+
+/** Whether a run has changed anything outside, or may have. */
+export function hasEffect({ steps, position, facts }: Pick<Run, 'steps' | 'position' | 'facts'>): boolean {
+  const [stage, create] = [steps.indexOf('stage'), steps.indexOf('create')]
+  const staged = stage >= 0 && (position > stage || (position === stage && facts.step !== undefined))
+  return staged || position > create || facts.intentAt !== undefined
 }

@@ -9,12 +9,18 @@ import { withSecrets } from '../../secrets/opened-secrets.ts'
 export default function attend(call: Call): Promise<number> {
   return withSecrets(call, 'acting', async ({ secrets }) => {
     call.attempted = true
-    const begun = await secrets.beginDue()
+    // What cannot begin keeps nothing else from going on.
+    let fault: unknown
+    const begun = await secrets.beginDue().catch((error: unknown): Run[] => {
+      fault = error
+      return []
+    })
     const worked = await stoppable(call, (signal) => secrets.attend(signal))
     const runs: Run[] = []
     for (const id of worked) runs.push((await secrets.run(id)).run)
     const data = { begun: begun.map(({ id }) => id), runs: runs.map((run) => runData(run)) }
     print(call, data, runs.length === 0 ? 'Nothing was due.' : runsTable(runs))
+    if (fault !== undefined) throw fault
     return worst(runs)
   })
 }
