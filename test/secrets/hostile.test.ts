@@ -161,6 +161,7 @@ describe('what a rotation must not do, whatever happens at the same time', () =>
       return result
     }
     expect(await next.settle(id, { waitMs: 0 })).toMatchObject({ state: 'rolled-back' })
+    expect([accepted?.id, ids()]).toEqual([id, [first]])
   })
 
   test('a run whose call was unclear is not cancelled but taken back: nothing of it is left', async () => {
