@@ -8,7 +8,7 @@ import { damaged, insertOld } from '../rotation/world.ts'
 
 /** A stored keyring and a signing key, whose processes learn of a new version within a second. */
 export const config: Config = defineConfig({
-  refreshMs: 200,
+  refreshMs: 400,
   signing: { key: env('SIGNING_KEY') },
   keyrings: { app: { root: env('ROOT') } },
   fields: {
