@@ -76,7 +76,8 @@ describe.skipIf(redis.missing)('Sessions of express', () => {
       const text = (await client.get(key!))!
       expect(text).not.toContain('marked')
       expect(text.includes('ann of the test')).toBe(part === 'named')
-      expect(JSON.parse(text).cookie.originalMaxAge).toBe(86_400_000)
+      // express-session counts back from when the cookie ends, and the clock may have moved on by then.
+      expect(Math.round(JSON.parse(text).cookie.originalMaxAge / 60_000)).toBe(24 * 60)
       await send('/logout')
       expect([await keysOf(part), await send('/me')]).toEqual([[], [200, { user: null, tokens: null }]])
     })
