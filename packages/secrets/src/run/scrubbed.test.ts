@@ -24,3 +24,14 @@ test('the credential itself stays as it is', () => {
     evidence: { id: '…' },
   })
 })
+
+test('an id stays, also where the password is the same word: a run knows by it what is its own', () => {
+  const same = { id: 'postgres', parts: { user: 'postgres', password: 'postgres' } }
+  const facts = { newId: 'postgres', before: ['postgres'], gates: { 0: { seen: 'as postgres' } } }
+  expect(scrubbed({ is: 'done', credential: same, facts, evidence: { role: 'postgres' } }, rotator, [same])).toEqual({
+    is: 'done',
+    credential: same,
+    facts: { ...facts, gates: { 0: { seen: 'as …' } } },
+    evidence: { role: '…' },
+  })
+})

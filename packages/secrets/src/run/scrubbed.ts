@@ -1,6 +1,7 @@
 import type { Credential } from '../secret/credential.ts'
 import type { Rotator } from '../secret/rotator.ts'
 import type { Outcome } from './outcome.ts'
+import type { Facts } from './run.ts'
 
 /** A shorter text would be found where it only happens to stand. */
 const shortest = 6
@@ -23,9 +24,21 @@ export function scrubbed(outcome: Outcome, { parts }: Pick<Rotator, 'parts'>, cr
     if (typeof value !== 'object' || value === null) return value
     return Object.fromEntries(Object.entries(value).map(([name, inner]) => [clean(name), clean(inner)]))
   }
-  if (outcome.is !== 'done' || outcome.credential === undefined) return clean(outcome) as Outcome
-  const { credential, ...rest } = outcome
-  return { ...(clean(rest) as typeof rest), credential }
+  const cleaned = clean(outcome) as Outcome
+  return {
+    ...cleaned,
+    ...('facts' in outcome && outcome.facts !== undefined ? { facts: factsOf(outcome.facts, clean) } : {}),
+    ...(outcome.is === 'done' && outcome.credential !== undefined ? { credential: outcome.credential } : {}),
+  } as Outcome
+}
+
+/**
+ * What gates and tasks say is cleaned. Ids and versions stay: a run knows by them what is its own, and a password may be the same word as the name
+ * of its role.
+ */
+function factsOf(facts: Partial<Facts>, clean: (value: unknown) => unknown): Partial<Facts> {
+  const { gates, task } = facts
+  return { ...facts, ...(gates && { gates: clean(gates) as typeof gates }), ...(task && { task: clean(task) as typeof task }) }
 }
 
 /** How others write a value: in JSON, in an address, in a header. */
