@@ -7,15 +7,26 @@ export function callOf(given: Partial<Call> = {}): Call {
   return { secret: 'test', attempt: randomUUID(), signal: new AbortController().signal, ...given }
 }
 
-/** What a part is given: the variables and files of these names. */
-export function worldOf(values: { readonly [name: string]: string }, now: () => number = Date.now): World {
+/** What a part is given: the variables and files of these names, and the application for those that work on it. */
+export function worldOf(
+  values: { readonly [name: string]: string },
+  now: () => number = Date.now,
+  application: ReturnType<World['application']> | null = null,
+): World {
   const read = async (ref: { env: string } | { file: string }) => {
     const name = 'env' in ref ? ref.env : ref.file
     const value = values[name]
     if (value === undefined) throw fail('ERR_ENV_MISSING', name, 'the test')
     return value
   }
-  return { read: read as World['read'], now }
+  return {
+    read: read as World['read'],
+    now,
+    application: () => {
+      if (application === null) throw fail('ERR_USAGE', 'the test gives no application')
+      return application
+    },
+  }
 }
 
 /** What came of a client that logs in again and again. */

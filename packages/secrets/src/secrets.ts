@@ -48,7 +48,7 @@ export async function openSecrets(keyturn: Keyturn, options: SecretsOptions): Pr
   const { config } = keyturn
   const state = 'pool' in options ? pgState(options.pool, config.schema) : pgliteState(options.pglite, config.schema)
   const ahead = options.ahead ?? (() => 0)
-  const world = worldOf(options.env ?? process.env, () => Date.now() + ahead())
+  const world = worldOf(options.env ?? process.env, () => Date.now() + ahead(), { keyturn, state })
   const values = new SealedValues(keyturn, state)
   const secrets = new Map<string, OpenedSecret>()
   for (const [name, given] of Object.entries(config.secrets ?? {})) secrets.set(name, await openSecret(name, given, world))

@@ -1,4 +1,4 @@
-import type { SecretRef } from '@keyturn/core'
+import type { Keyturn, SecretRef, SqlState } from '@keyturn/core'
 
 /**
  * What every call to a part is given. A part does one call after another and keeps nothing between them: the next one may come from
@@ -22,6 +22,14 @@ export interface World {
   read(ref: SecretRef): Promise<string>
   /** The clock, in milliseconds since 1970. */
   now(): number
+  /** The application whose secrets these are: its fields and keyrings, and its own database. @throws `ERR_USAGE` where a part is used without one */
+  application(): Application
+}
+
+/** An opened configuration, and the database of the application, in which Keyturn keeps its state as well. */
+export interface Application {
+  readonly keyturn: Keyturn
+  readonly state: SqlState
 }
 
 /** What is wrong, or worth knowing, before anything is called: a sentence without secrets. Faults refuse the plan. */

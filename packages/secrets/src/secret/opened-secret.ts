@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { durationMs, fail, nearest, type SecretRef } from '@keyturn/core'
 import type { Alert } from './alert.ts'
-import type { World } from './call.ts'
+import type { Application, World } from './call.ts'
 import type { Gate } from './gate.ts'
 import { faultOf, loadPart } from './load-part.ts'
 import type { Rotator } from './rotator.ts'
@@ -45,9 +45,17 @@ export interface OpenedAlert {
 }
 
 /** Reads variables and files at each use. */
-export function worldOf(env: { readonly [name: string]: string | undefined }, now: () => number): World {
+export function worldOf(
+  env: { readonly [name: string]: string | undefined },
+  now: () => number,
+  application: Application | null = null,
+): World {
   return {
     now,
+    application() {
+      if (application === null) throw fail('ERR_USAGE', 'a part that works on fields and keyrings needs an opened configuration')
+      return application
+    },
     async read(ref: SecretRef) {
       if ('env' in ref) {
         const text = Object.hasOwn(env, ref.env) ? env[ref.env] : undefined
