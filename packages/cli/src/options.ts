@@ -70,6 +70,7 @@ export interface Options {
   readonly wait?: string
   readonly part?: readonly string[]
   readonly apply?: true
+  readonly group?: string
   readonly remove?: string
   readonly since?: string
   readonly demo?: true

@@ -90,6 +90,7 @@ const part: Option = {
   help: 'where a task asks for several parts: one line of standard input for each, in this order (repeatable); else a JSON object',
   repeated: true,
 }
+const group: Option = { flags: '--group <NAME>', help: 'the secrets of this group, as the configuration names it' }
 const apply: Option = { flags: '--apply', help: 'write what differs, and have the targets take it' }
 const answers: readonly Option[] = [
   { flags: '--remove <ID,…>', help: 'of the ids that the run asks about: these are its own, and are ended' },
@@ -122,7 +123,7 @@ export const verbs: readonly Verb[] = [
   { name: 'secrets plan', arguments: ['[NAME]'], summary: 'say what a rotation would call, and check whether it could; change nothing', options: [...connection], example: 'keyturn secrets plan database', exits: [0, 2], load: () => import('./commands/secrets/plan.ts') },
   { name: 'secrets rotate', arguments: ['NAME'], summary: 'make a new credential, deploy it, verify it, and then end the old one', options: [...connection, leaked, wait], example: 'keyturn secrets rotate database --wait 2h', exits: [0, 1, 2, 3, 4], load: () => import('./commands/secrets/rotate.ts') },
   { name: 'secrets provide', arguments: ['RUN'], summary: 'give what a task asks for, from standard input, and go on', options: [...connection, part, wait], example: 'keyturn secrets provide anthropic < new.key', exits: [0, 1, 2, 3, 4], load: () => import('./commands/secrets/provide.ts') },
-  { name: 'secrets sync', arguments: ['[NAME…]'], summary: 'compare stores with the credentials in use, by digests; rotate nothing', options: [...connection, apply], example: 'keyturn secrets sync database --apply', exits: [0, 1, 2, 3, 4], load: () => import('./commands/secrets/sync.ts') },
+  { name: 'secrets sync', arguments: ['[NAME…]'], summary: 'compare stores with the credentials in use, by digests; rotate nothing', options: [...connection, group, apply], example: 'keyturn secrets sync --group postgres --apply', exits: [0, 1, 2, 3, 4], load: () => import('./commands/secrets/sync.ts') },
   { name: 'secrets rollback', arguments: ['RUN'], summary: 'take a run back to the credential from before', options: [...connection, wait, agreement], example: 'keyturn secrets rollback database', exits: [0, 1, 2, 4], load: () => import('./commands/secrets/rollback.ts') },
   { name: 'secrets revoke', arguments: ['RUN'], summary: 'end the old credential now, before its grace is over', options: [...connection, wait, agreement], example: 'keyturn secrets revoke database', exits: [0, 1, 2, 3, 4], load: () => import('./commands/secrets/revoke.ts') },
   { name: 'secrets resume', arguments: ['RUN'], summary: 'go on with a run that is paused, waits, or was interrupted', options: [...connection, ...answers, wait], example: 'keyturn secrets resume database', exits: [0, 1, 2, 3, 4], load: () => import('./commands/secrets/resume.ts') },

@@ -89,7 +89,7 @@ const table = {
     'usage',
     'the server would be open to others at %s without encryption. Give --tls-cert and --tls-key; or, where a proxy with TLS stands before it, --trust-proxy with its address',
   ],
-  ERR_SECRET_PLAN: ['usage', 'secret "%s" cannot be rotated, at %s: %s. Nothing was called that changes anything'],
+  ERR_SECRET_PLAN: ['usage', 'secret "%s" cannot be changed, at %s: %s. Nothing was called that changes anything'],
   ERR_PROVIDED: ['usage', 'what was given for "%s" cannot be it: %s. Nothing was changed'],
   ERR_NODE_VERSION: ['usage', 'Keyturn needs Node 22.18 or newer; this is %s'],
 

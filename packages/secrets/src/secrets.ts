@@ -9,12 +9,14 @@ import { assertMade, secretMigrations } from './run/migrations.ts'
 import { isOver, type Run, type StepRecord } from './run/run.ts'
 import { selectRun, selectRuns, selectSteps } from './run/run-rows.ts'
 import { SealedValues } from './run/sealed-values.ts'
+import { assertWorks } from './run/taking.ts'
 import type { Parts } from './secret/credential.ts'
 import { type Drift, driftOf } from './secret/drift.ts'
 import { type SecretStatus, statusOf } from './secret/inventory.ts'
 import { type OpenedSecret, openAlerts, openSecret, worldOf } from './secret/opened-secret.ts'
-import { assertSound, assertWritable, planOf, type SecretPlan } from './secret/plan.ts'
+import { assertSound, assertTakeable, assertWritable, planOf, type SecretPlan } from './secret/plan.ts'
 import { runbookOf } from './secret/runbook.ts'
+import { truthOf } from './secret/truth.ts'
 
 /** What secrets are opened with: the database that `open` of core was given. */
 export type SecretsOptions = ({ readonly pool: PgPool } | { readonly pglite: Parameters<typeof pgliteState>[0] }) & {
@@ -80,6 +82,14 @@ export class Secrets {
 
   get names(): readonly string[] {
     return [...this.#secrets.keys()]
+  }
+
+  /** The names of the secrets of a group. @throws `ERR_UNKNOWN_NAME` where none is of it */
+  group(group: string): readonly string[] {
+    const all = [...this.#secrets.values()]
+    const names = all.filter(({ config }) => config.group === group).map(({ name }) => name)
+    if (names.length > 0) return names
+    throw fail('ERR_UNKNOWN_NAME', 'group', group, nearest(group, [...new Set(all.flatMap(({ config }) => config.group ?? []))]))
   }
 
   /** The inventory, by when secrets are due. */
@@ -173,9 +183,13 @@ export class Secrets {
    * Compares stores with the credentials in use. With `apply` what differs is written, and the targets take it: a run of its own, so that no
    * rotation begins meanwhile. Nothing is rotated. A secret that was never rotated here and has no `first` is left out, and one that has a run.
    *
+   * Where a secret has a source of truth, that is what stores are compared with: another credential than the one in use is tried, taken over and
+   * deployed, and taken back where consumers are not healthy with it. What is blank there is taken over by nobody.
+   *
    * @param options.only - names of secrets; all unless given
    * @returns what was found before anything was written
-   * @throws `ERR_SECRET_PLAN` where a store or a target of one of them cannot be reached: then nothing was written anywhere
+   * @throws `ERR_SECRET_PLAN` where a store or a target of one of them cannot be reached, a source of truth is blank, or what stands there does not
+   * work: then nothing was written anywhere
    */
   async sync({
     only,
@@ -184,17 +198,31 @@ export class Secrets {
   }: { readonly only?: readonly string[]; readonly apply?: boolean } & SettleOptions = {}): Promise<Drift[]> {
     const found: Drift[] = []
     const differing: OpenedSecret[] = []
+    const newer: { readonly secret: OpenedSecret; readonly deployed: boolean }[] = []
     for (const name of only ?? this.names) {
       const secret = this.#secret(name)
       const current = await currentOf(this.#ground, name)
-      if (current === null || (await this.status(name)).run !== null) continue
+      if ((current === null && truthOf(secret) === null) || (await this.status(name)).run !== null) continue
       const drift = await driftOf(secret, current, looking(name))
       found.push(...drift)
-      if (drift.some(({ state }) => state !== 'same')) differing.push(secret)
+      const states = new Set(drift.map(({ state }) => state))
+      if (apply && states.has('empty')) await assertWorks(secret, looking(name))
+      states.delete('same')
+      // Where every store holds it already, nobody has to take it.
+      if (states.delete('new')) newer.push({ secret, deployed: states.size > 0 })
+      else if (states.size > 0) differing.push(secret)
     }
     if (!apply) return found
+    for (const { secret } of newer) {
+      assertTakeable(await this.plan(secret.name))
+      await assertWorks(secret, looking(secret.name))
+    }
     // Of all before the first is written: one that cannot be would leave the others half way.
     for (const { name } of differing) assertWritable(await this.plan(name))
+    for (const { secret, deployed } of newer) {
+      const { id } = await begin(this.#ground, secret, { actor: this.#actor, now: await this.#engine.now(), taking: { deployed } })
+      await this.settle(id, settling)
+    }
     for (const secret of differing) {
       const { id } = await begin(this.#ground, secret, { actor: this.#actor, now: await this.#engine.now(), sync: true })
       await this.settle(id, settling)

@@ -28,6 +28,10 @@ export function secretRunScreen(
   const named = (sentence: string) => oneLine(`Secret "${secret}" ${sentence}`)
   const later = 'It goes on by "keyturn serve" where that runs, by "keyturn secrets attend" from cron, or by'
   if (run.state === 'completed' && run.steps.includes('write:sync')) return named(`has its stores and targets in line again (run ${id}).`)
+  if (run.state === 'completed' && facts.taken === true) {
+    const old = revokes && run.oldValue !== null ? ' Keyturn has not ended the one from before: end it at its issuer.' : ''
+    return named(`has what stands in its source of truth in use (run ${id}).${old}`)
+  }
   if (run.state === 'completed') {
     const old = revokes ? 'the old one is refused' : 'the old one has ended with that'
     const left = 'The credential from before was not known to Keyturn and was not ended: end it at its issuer.'

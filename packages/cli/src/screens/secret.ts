@@ -44,20 +44,31 @@ export function driftScreen(
   drifts: readonly Drift[],
   { applied, left }: { readonly applied: boolean; readonly left: readonly string[] },
 ): string {
-  const differ = drifts.filter(({ state }) => state !== 'same').length
+  const newer = drifts.filter(({ state }) => state === 'new')
+  const empty = drifts.filter(({ state }) => state === 'empty')
+  const differ = drifts.filter(({ state }) => state !== 'same').length - newer.length - empty.length
   const rows = drifts.map(({ secret, store, name, state, found, expected }) => [secret, store, name, state, found ?? '', expected ?? ''])
   const summary =
     differ === 0
       ? 'Stores hold what is in use.'
-      : `${count(differ, 'name')} in stores ${differ === 1 ? 'differs' : 'differ'} from what is in use.`
+      : `${count(differ, 'name')} in stores ${differ === 1 ? 'differs' : 'differ'} from what is in use${newer.length === 0 ? '' : ', or will be'}.`
+  const nothing = 'Nothing was changed. --apply writes what is in use, and has the targets take it.'
   return [
     summary,
     '',
     ...(rows.length === 0 ? [] : [table(['secret', 'store', 'name', 'state', 'found', 'expected'], rows)]),
     ...section(
+      'New in the source of truth: --apply tries it, takes it over and deploys it',
+      applied ? [] : [...new Set(newer.map(({ secret }) => secret))],
+    ),
+    ...section(
+      'Empty in the source of truth: nothing is taken over or removed. Write the credential there',
+      empty.map(({ secret, store, name }) => `${secret}: ${store}, ${name}`),
+    ),
+    ...section(
       'Left out: never rotated here, being rotated, or in no store',
       left.map((name) => name),
     ),
-    ...(applied || differ === 0 ? [] : ['', 'Nothing was changed. --apply writes what is in use, and has the targets take it.']),
+    ...(applied || differ + newer.length === 0 ? [] : ['', nothing]),
   ].join('\n')
 }

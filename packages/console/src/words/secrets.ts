@@ -17,6 +17,7 @@ const steps: { readonly [step: string]: string } = {
   propose: 'Choose the new value',
   create: 'Make the new credential',
   stage: 'Lay it ready in the stores',
+  take: 'Read it from its source of truth',
   verify: 'Try the new credential',
   'write:announce': 'Announce it in the stores',
   'deploy:announce': 'Deploy the announcement',

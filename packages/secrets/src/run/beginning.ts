@@ -3,12 +3,14 @@ import { appendEvent, fail, type SqlState } from '@keyturn/core'
 import type { Call, World } from '../secret/call.ts'
 import type { Credential } from '../secret/credential.ts'
 import type { OpenedAlert, OpenedSecret } from '../secret/opened-secret.ts'
+import { readTruth } from '../secret/truth.ts'
 import { tell } from './notices.ts'
 import type { Run } from './run.ts'
 import { insertRun } from './run-rows.ts'
 import type { SealedValues } from './sealed-values.ts'
 import { defaultCallMs, issuerOf } from './step-world.ts'
-import { stepsForward, stepsOfSync } from './steps.ts'
+import { stepsForward, stepsOfSync, stepsOfTaking } from './steps.ts'
+import { heldByTruth } from './taking.ts'
 
 export interface Ground {
   readonly state: SqlState
@@ -28,8 +30,8 @@ export async function currentOf({ state, values }: Ground, name: string): Promis
 }
 
 /**
- * Puts a rotation on record, or with `sync` what brings stores and targets in line. Nothing outside is called, but to complete the credential that
- * is in use.
+ * Puts a rotation on record; or with `sync` what brings stores and targets in line, with `taking` what takes over the credential in the source of
+ * truth. Nothing outside is called, but to complete the credential that is in use.
  *
  * @throws `ERR_RUN_RUNNING`
  */
@@ -41,23 +43,39 @@ export async function begin(
     now,
     leaked = false,
     sync = false,
-  }: { readonly actor: string; readonly now: number; readonly leaked?: boolean; readonly sync?: boolean },
+    taking,
+  }: {
+    readonly actor: string
+    readonly now: number
+    readonly leaked?: boolean
+    readonly sync?: boolean
+    readonly taking?: { readonly deployed: boolean }
+  },
 ): Promise<Run> {
   const { state, alerts } = ground
   const { schema } = state
   const { name, config } = secret
   await state.query(`INSERT INTO ${schema}.secret (name) VALUES ($1::text) ON CONFLICT (name) DO NOTHING`, [name])
-  const old = (await currentOf(ground, name)) ?? (await adopt(ground, secret, actor))
+  const old = (await currentOf(ground, name)) ?? (taking === undefined ? await adopt(ground, secret, actor) : null)
   const run: Run = {
     id: `run_${randomUUID()}`,
     secret: name,
     rotator: config.rotator.rotator,
     state: 'running',
     direction: 'forward',
-    steps: sync ? stepsOfSync : stepsForward(secret, { hasOld: old !== null }),
+    steps: sync
+      ? stepsOfSync
+      : taking !== undefined
+        ? stepsOfTaking(secret, { hasOld: old !== null, ...taking })
+        : stepsForward(secret, { hasOld: old !== null }),
     position: 0,
     attempt: randomUUID(),
-    facts: { oldId: old?.id ?? null, issuer: issuerOf(config), ...(leaked ? { hurried: true, leaked: true } : {}) },
+    facts: {
+      oldId: old?.id ?? null,
+      issuer: issuerOf(config),
+      ...(leaked ? { hurried: true, leaked: true } : {}),
+      ...(taking && { taken: true }),
+    },
     oldValue: old?.valueId ?? null,
     newValue: null,
     note: null,
@@ -83,22 +101,22 @@ export async function begin(
         },
         { alerts, now },
       )
-    await appendEvent(sql, schema, { actor, action: 'run.begin', subject: `secret/${name}`, data: { run: run.id, leaked } })
+    await appendEvent(sql, schema, {
+      actor,
+      action: 'run.begin',
+      subject: `secret/${name}`,
+      data: { run: run.id, leaked, ...(taking && { taken: true }) },
+    })
   })
   return run
 }
 
-/** Seals the credential that is in use before the first rotation, from what the configuration names. */
-async function adopt(
-  ground: Ground,
-  { name, config, rotator }: OpenedSecret,
-  actor: string,
-): Promise<(Credential & { readonly valueId: string }) | null> {
-  if (config.first === undefined) return null
-  const { state, values, world } = ground
-  const parts: Record<string, string> = {}
-  for (const [part, ref] of Object.entries(config.first)) parts[part] = await world.read(ref)
-  const credential = (await rotator.adopt?.(looking(name), parts)) ?? { id: null, parts }
+/** Seals the credential that is in use before the first rotation: what stands in the source of truth, or what the configuration names. */
+async function adopt(ground: Ground, secret: OpenedSecret, actor: string): Promise<(Credential & { readonly valueId: string }) | null> {
+  const { name } = secret
+  const { state, values } = ground
+  const credential = await firstOf(ground, secret)
+  if (credential === null) return null
   const sealed = await values.seal(credential)
   const { schema } = state
   const adopted = await state.transaction(async (sql) => {
@@ -113,4 +131,14 @@ async function adopt(
   })
   // Somebody else was first: theirs may be newer.
   return adopted ? { ...credential, valueId: sealed.id } : await currentOf(ground, name)
+}
+
+async function firstOf({ world }: Ground, secret: OpenedSecret): Promise<Credential | null> {
+  const { name, config, rotator } = secret
+  const truth = await readTruth(secret, looking(name))
+  if (truth !== null && truth.empty.length === 0) return await heldByTruth(secret, looking(name))
+  if (config.first === undefined) return (await rotator.current?.(looking(name))) ?? null
+  const parts: Record<string, string> = {}
+  for (const [part, ref] of Object.entries(config.first)) parts[part] = await world.read(ref)
+  return (await rotator.adopt?.(looking(name), parts)) ?? { id: null, parts }
 }

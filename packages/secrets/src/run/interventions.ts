@@ -67,7 +67,9 @@ async function change(
 export async function provide(acting: Acting, runId: string, given: Parts): Promise<Run> {
   const { state, values } = acting.ground
   const { facts, state: at, steps, position } = await selectRun(state, runId)
-  if (facts.task === undefined || steps[position] !== 'task') throw fail('ERR_RUN_STATE', runId, at, 'given a value: it asks for none')
+  const step = steps[position]
+  if (facts.task === undefined || (step !== 'task' && facts.task.paste.length === 0))
+    throw fail('ERR_RUN_STATE', runId, at, 'given a value: it asks for none')
   const parts: Record<string, string> = {}
   for (const { part, label, pattern } of facts.task.paste) {
     const text = (given[part] ?? '').trim()
@@ -80,14 +82,18 @@ export async function provide(acting: Acting, runId: string, given: Parts): Prom
   }
   const odd = Object.keys(given).find((part) => !Object.hasOwn(parts, part))
   if (odd !== undefined) throw fail('ERR_PROVIDED', odd, 'it is not asked for')
+  const to = { to: 'given a value', action: 'run.provide' }
+  const sameStep = (run: Run) => {
+    if (run.steps[run.position] !== step) throw fail('ERR_RUN_STATE', runId, run.state, 'given a value: it asks for none')
+    return run
+  }
+  // A person's word that something has ended is no credential.
+  if (step !== 'task' && step !== undefined)
+    return await change(acting, runId, { ...to, work: (run) => ({ ...woken(sameStep(run)), facts: { ...run.facts, ended: step } }) })
   const sealed = await values.seal({ id: null, parts })
   return await change(acting, runId, {
-    to: 'given a value',
-    action: 'run.provide',
-    work: (run) => {
-      if (run.steps[run.position] !== 'task') throw fail('ERR_RUN_STATE', runId, run.state, 'given a value: it asks for none')
-      return { ...woken(run), newValue: sealed.id }
-    },
+    ...to,
+    work: (run) => ({ ...woken(sameStep(run)), newValue: sealed.id }),
     apply: async (sql, before) => {
       await values.erase(sql, before.newValue)
       await values.keep(sql, sealed)
@@ -164,6 +170,10 @@ export async function revokeNow(acting: Acting, runId: string): Promise<Run> {
   })
 }
 
+/** It takes over a credential from the source of truth, with none before it to go back to: what was written stays, until the next is taken over. */
+const isLeft = ({ facts, direction, oldValue }: Run): boolean => facts.taken === true && direction === 'forward' && oldValue === null
+const isPromoted = ({ steps, position }: Run): boolean => position > steps.indexOf('write:promote')
+
 /** Ends a run that has changed nothing yet. One that has, or may have, is rolled back. */
 export async function cancel(acting: Acting, runId: string): Promise<Run> {
   const { state, values } = acting.ground
@@ -175,13 +185,14 @@ export async function cancel(acting: Acting, runId: string): Promise<Run> {
     action: 'run.cancel',
     work: (run) => {
       // What was brought in line so far is as it should be.
-      if (!isSync(run.steps) && (run.direction === 'back' || hasEffect(run))) return turnedBack(acting, run)
+      if (!isSync(run.steps) && !isLeft(run) && (run.direction === 'back' || hasEffect(run))) return turnedBack(acting, run)
       const pasted = run.newValue !== null && acting.secret.rotator.task !== undefined
       const note = `cancelled by ${acting.actor}${pasted ? '. End the credential that was given at its issuer: it still works' : ''}`
       return { ...run, state: 'cancelled', endedAt: acting.now, wakeAt: null, note, newValue: null }
     },
     apply: async (sql, before, after) => {
-      if (after.state === 'cancelled') await values.erase(sql, before.newValue)
+      // What is in use by now stays.
+      if (after.state === 'cancelled' && !(isLeft(before) && isPromoted(before))) await values.erase(sql, before.newValue)
     },
   })
 }

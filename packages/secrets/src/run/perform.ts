@@ -4,6 +4,7 @@ import { askPerson, confirm, confirmRemoved, disable, grace, propose, reinstate,
 import type { Outcome } from './outcome.ts'
 import type { Phase, StepName } from './run.ts'
 import type { StepWorld } from './step-world.ts'
+import { take } from './taking.ts'
 
 type Kind = StepName extends infer S ? (S extends `${infer K}:${string}` ? K : S) : never
 
@@ -14,6 +15,7 @@ const kinds: Record<Kind, (world: StepWorld, phase: Phase) => Promise<Outcome>> 
   propose,
   create,
   stage,
+  take,
   verify,
   write,
   deploy,

@@ -25,6 +25,7 @@ export type StepName =
   | 'task'
   | 'propose'
   | 'stage'
+  | 'take'
   | 'create'
   | 'verify'
   | `${'write' | 'deploy' | 'gates'}:${Phase}`
@@ -74,6 +75,8 @@ export interface Facts {
   /** The current step: since when it is tried, how often, and since when it is told "not yet". */
   readonly step?: { readonly since: number; readonly tries: number; readonly settled?: number }
   readonly task?: Task & { readonly until: number; readonly told?: boolean }
+  /** The step of which a person said that what it is to end has ended, where nothing else can tell. */
+  readonly ended?: StepName
   /** Ids that are new at the issuer and may be ours: a person says which. */
   readonly asks?: { readonly ids: readonly string[] }
   /** What the person said: ids that are ended, and ids that belong to others. */
@@ -85,6 +88,8 @@ export interface Facts {
   readonly reason?: string
   /** The grace was ended by a person. */
   readonly hurried?: boolean
+  /** It takes over what stands in the source of truth, which others made and wrote there. */
+  readonly taken?: boolean
   /** It was begun because the secret may be known to others. */
   readonly leaked?: boolean
 }

@@ -90,8 +90,8 @@ export function settle(run: Run, circumstances: Circumstances): Settled {
 
 /** The step is done; the next one is due. */
 function advanced(run: Run, { outcome, step, now }: Circumstances, record: StepRecord): Settled {
-  const { step: _, task, ...facts } = run.facts
-  const kept: Facts = step === 'task' || step === 'revoke' ? facts : { ...facts, ...(task && { task }) }
+  const { step: _, task, ended: __, ...facts } = run.facts
+  const kept: Facts = step === 'task' || step === 'revoke' || step === 'remove' ? facts : { ...facts, ...(task && { task }) }
   const deployed = step?.startsWith('deploy:') ? { deployedAt: now } : {}
   const next: Run = {
     ...run,
@@ -181,7 +181,7 @@ function finished(run: Run, { now, secret }: Circumstances): Settled {
     endedAt: now,
     wakeAt: null,
     note: run.direction === 'back' ? (facts.reason ?? null) : null,
-    sweepAt: secret.rotator.list === undefined || isSync(run.steps) ? null : now + sweepAfterMs,
+    sweepAt: secret.rotator.list === undefined || isSync(run.steps) || run.facts.taken === true ? null : now + sweepAfterMs,
     facts,
     ...(run.direction === 'back' ? { newValue: null } : {}),
   }
@@ -195,7 +195,12 @@ function finished(run: Run, { now, secret }: Circumstances): Settled {
       if (run.direction === 'back') return
       await sql.query(`UPDATE ${schema}.secret SET last_at = ${fromMs('$2')} WHERE name = $1::text`, [run.secret, String(now)])
       for (const condition of await troubles({ query: sql.query.bind(sql), schema }, run.secret))
-        await tell(sql, schema, telling(next, secret, condition, 'info', 'the secret was rotated', 'resolved'), { alerts, now })
+        await tell(
+          sql,
+          schema,
+          telling(next, secret, condition, 'info', run.facts.taken ? 'the secret was taken over' : 'the secret was rotated', 'resolved'),
+          { alerts, now },
+        )
     },
   }
 }
@@ -218,11 +223,13 @@ function plain(run: Run, record: StepRecord | null, data: AuditEvent['data'], te
   }
 }
 
-const actionOf = ({ state, steps }: Run, { outcome }: AuditEvent['data']): string =>
+const actionOf = ({ state, steps, facts }: Run, { outcome }: AuditEvent['data']): string =>
   state === 'completed'
     ? isSync(steps)
       ? 'secret.sync'
-      : 'secret.rotate'
+      : facts.taken === true
+        ? 'secret.take'
+        : 'secret.rotate'
     : state === 'rolled-back'
       ? 'secret.rollback'
       : outcome === 'paused'

@@ -20,6 +20,8 @@ export function stepsForward(secret: OpenedSecret, { hasOld }: { readonly hasOld
   const creation: StepName[] = rotator.overlap || rotator.propose === undefined ? ['create', ...staged] : [...staged, 'create']
   const issued = rotator.issuer !== false
   const ends = hasOld && issued && rotator.overlap
+  // Where nothing but a person can tell whether it has ended, nothing confirms it.
+  const confirmed = issued && rotator.unverified !== true
   return [
     'prepare',
     ...made,
@@ -32,9 +34,27 @@ export function stepsForward(secret: OpenedSecret, { hasOld }: { readonly hasOld
     ...(slots.has('previous') && hasOld ? deployment('withdraw') : []),
     ...(ends && rotator.disable !== undefined ? (['disable', ...(soakMs > 0 ? (['soak'] as const) : [])] as const) : []),
     ...(ends ? (['revoke'] as const) : []),
-    ...(hasOld && issued ? (['confirm'] as const) : []),
+    ...(hasOld && confirmed ? (['confirm'] as const) : []),
     'sweep',
   ]
+}
+
+const ofTaking: readonly (StepName | undefined)[] = ['prepare', 'verify', 'grace']
+
+/**
+ * The steps that take over what stands in the source of truth. It is deployed as a rotation deploys it, and made and ended by others.
+ *
+ * @param deployed - false where every store holds it already: nobody has to take anything
+ */
+export function stepsOfTaking(
+  secret: OpenedSecret,
+  { hasOld, deployed }: { readonly hasOld: boolean; readonly deployed: boolean },
+): StepName[] {
+  if (!deployed) return ['take', 'verify', 'write:promote']
+  const steps = stepsForward(secret, { hasOld }).filter((step) => ofTaking.includes(step) || /^(write|deploy|gates):/.test(step))
+  // Nothing is ended after the grace, so that it is for values alone that stay accepted beside the new one.
+  const needed = steps.includes('write:withdraw') ? steps : steps.filter((step) => step !== 'grace')
+  return needed.flatMap((step) => (step === 'verify' ? ['take', step] : [step]))
 }
 
 /** The steps that take a run back from where it is: what was not begun needs nothing. */
@@ -51,7 +71,9 @@ export function stepsBack(
     ...(begun('disable') ? (['reinstate'] as const) : []),
     ...(written ? deployment('back') : []),
     ...(begun('stage') && stores.some(({ store }) => store.unstage !== undefined) ? (['unstage'] as const) : []),
-    ...(begun('create') && issued && rotator.overlap ? (['remove', 'confirm-removed'] as const) : []),
+    ...(begun('create') && issued && rotator.overlap
+      ? (['remove', ...(rotator.unverified ? [] : (['confirm-removed'] as const))] as const)
+      : []),
     ...(begun('create') ? (['sweep'] as const) : []),
   ]
 }

@@ -56,7 +56,7 @@ export async function statusOf(state: SqlState, secret: OpenedSecret, now: numbe
     stores: secret.stores.map((store) => store.name),
     targets: secret.targets.map((target) => target.name),
     gates: secret.gates.map((gate) => gate.name),
-    revokes: secret.rotator.issuer !== false && secret.rotator.overlap,
+    revokes: secret.rotator.issuer !== false && secret.rotator.overlap && !secret.rotator.kept,
     every: config.every ?? null,
     automatic: config.automatic ?? false,
     risk: config.risk ?? 'critical',

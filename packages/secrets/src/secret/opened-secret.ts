@@ -9,6 +9,7 @@ import { type AlertConfig, alertSchema, type SecretConfig, secretSchema } from '
 import type { Store } from './store.ts'
 import type { Target } from './target.ts'
 import { referencesIn, type Slot } from './template.ts'
+import { checkTruth } from './truth.ts'
 
 /** A store of a secret with its name and its templates. */
 export interface OpenedStore {
@@ -16,6 +17,8 @@ export interface OpenedStore {
   readonly place: string
   readonly store: Store
   readonly templates: { readonly [name: string]: string }
+  /** Whether it is the source of truth. */
+  readonly truth: boolean
 }
 interface Named<T> {
   readonly name: string
@@ -82,8 +85,9 @@ export async function openSecret(name: string, given: unknown, world: World): Pr
     stores.push({
       name: store.store,
       place,
-      store: await loadPart<Store>('stores', store, { place, world, except: ['values'] }),
+      store: await loadPart<Store>('stores', store, { place, world, except: ['values', 'truth'] }),
       templates: store.values,
+      truth: store.truth === true,
     })
   }
   const named = async <T>(folder: 'targets' | 'gates', list: readonly { readonly [option: string]: unknown }[] = []) => {
@@ -108,6 +112,7 @@ export async function openSecret(name: string, given: unknown, world: World): Pr
     patienceMs: durationMs(config.patience ?? '1d'),
   }
   checkTemplates(secret)
+  checkTruth(secret)
   return secret
 }
 

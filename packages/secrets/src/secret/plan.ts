@@ -3,6 +3,7 @@ import { stepsForward } from '../run/steps.ts'
 import type { Call, Finding } from './call.ts'
 import type { Credential } from './credential.ts'
 import type { OpenedSecret } from './opened-secret.ts'
+import { isNewer, readTruth, truthOf } from './truth.ts'
 
 /** A finding, and where in the configuration. */
 export interface PlacedFinding extends Finding {
@@ -31,7 +32,7 @@ export async function planOf(
     call,
   }: { readonly secrets: ReadonlyMap<string, OpenedSecret>; readonly current: Credential | null; readonly call: Call },
 ): Promise<SecretPlan> {
-  const hasOld = current !== null || secret.config.first !== undefined
+  const hasOld = current !== null || secret.config.first !== undefined || secret.rotator.current !== undefined || truthOf(secret) !== null
   const findings = [...inConfiguration(secret, secrets, hasOld), ...(await checked(secret, current, call))]
   return {
     secret: secret.name,
@@ -47,6 +48,11 @@ export async function planOf(
 export function assertSound({ secret, findings }: SecretPlan): void {
   const fault = findings.find(({ severity }) => severity === 'fault')
   if (fault !== undefined) throw fail('ERR_SECRET_PLAN', secret, fault.place, fault.sentence)
+}
+
+/** For a credential that is taken over from the source of truth: how one is made does not matter. @throws as `assertSound` */
+export function assertTakeable({ findings, ...plan }: SecretPlan): void {
+  assertSound({ ...plan, findings: findings.filter(({ place }) => /\.(stores|targets|gates)(\[\d+\])?$/.test(place)) })
 }
 
 /** For values that are only written and deployed: what else is wrong does not matter. @throws as `assertSound` */
@@ -65,13 +71,24 @@ function inConfiguration(secret: OpenedSecret, secrets: ReadonlyMap<string, Open
     say('fault', 'every', 'the interval is shorter than the grace: the next rotation would begin while the old credential still works')
   for (const slot of rotator.needs ?? [])
     if (!slots.has(slot)) say('fault', 'stores', `no template names {${slot}.…}: consumers share this value, and ${needs[slot]}`)
-  if (rotator.issuer === false && gates.length === 0)
-    say('fault', 'gates', 'nobody could verify it: the value has no issuer to try it with. Name a gate that sees whether consumers work')
+  if (rotator.kept)
+    say(
+      'fault',
+      'rotator',
+      `others make and end it. Change it at its issuer, write it into its source of truth, then: keyturn secrets sync ${name} --apply`,
+    )
+  if ((rotator.issuer === false || rotator.unverified) && !gates.some(({ part }) => part.at === 'deployed'))
+    say(
+      'fault',
+      'gates',
+      `nobody could verify it: ${rotator.unverified ? 'the rotator has no way to try it' : 'the value has no issuer to try it with'}. Name a gate that sees whether consumers work`,
+    )
   const loop = loopFrom(name, secrets)
   if (loop !== null) say('fault', 'after', `the dependencies are a loop: ${loop.join(' after ')}`)
   for (const [index, other] of (config.after ?? []).entries())
     if (!secrets.has(other)) say('fault', `after[${index}]`, `there is no secret "${other}"`)
-  if (stores.length === 0) say('warning', 'stores', 'no store is named: nobody but Keyturn will have the new value')
+  if (stores.length === 0 && Object.values(rotator.parts).includes('secret'))
+    say('warning', 'stores', 'no store is named: nobody but Keyturn will have the new value')
   if (!hasOld && rotator.issuer !== false)
     say(
       'warning',
@@ -120,6 +137,13 @@ async function checked(secret: OpenedSecret, current: Credential | null, call: C
     const found = await check().catch((error: unknown): readonly Finding[] => [{ severity: 'fault', sentence: sentenceOf(error) }])
     findings.push(...found.map((each) => ({ ...each, place })))
   }
+  const truth = await readTruth(secret, call).catch(() => null)
+  if (truth !== null && current !== null && isNewer(truth, current))
+    findings.push({
+      severity: 'fault',
+      place: `${truth.store.place}.truth`,
+      sentence: `the source of truth holds another credential than the one in use, and a rotation would write over it. Take it over first: keyturn secrets sync ${secret.name} --apply`,
+    })
   return findings
 }
 

@@ -21,6 +21,8 @@ export interface Rotator {
    * nothing is revoked and nothing can be seen to refuse it.
    */
   readonly issuer?: false
+  /** True where Keyturn makes none: somebody else does, and it is taken over from the source of truth. A rotation of it is refused. */
+  readonly kept?: true
   /**
    * Slots that the templates of the stores must mention, for values that consumers share: `next` where all must know the new one before the first
    * uses it, `previous` where what was made with the old one must stay valid. Each slot mentioned is a deployment of its own.
@@ -28,6 +30,11 @@ export interface Rotator {
   readonly needs?: readonly ('next' | 'previous')[]
   /** The longest that one call may take, in milliseconds; 30,000 unless given. */
   readonly callMs?: number
+  /**
+   * How long `create` may go on saying that it is busy, in milliseconds, where it does its work in parts; the deadline of the secret unless
+   * given.
+   */
+  readonly workMs?: number
   /** How long `verify` may go on saying "later", in milliseconds; 120,000 unless given: some issuers take minutes to know what they made. */
   readonly settleMs?: number
 
@@ -52,6 +59,11 @@ export interface Rotator {
   create(call: Call, given: Credential | null, current: Credential | null): Promise<Credential>
   /** Tries it with a connection of its own, never one that was open before. Changes nothing. */
   verify(call: Call, credential: Credential): Promise<Verdict>
+  /**
+   * Whether anything of a credential is still accepted after it was ended: then it `works`. Absent where that is the question that `verify`
+   * answers.
+   */
+  remains?(call: Call, credential: Credential): Promise<Verdict>
   /** When it was last used, in milliseconds since 1970; null if never, undefined where the issuer does not know. */
   lastUsed?(call: Call, credential: Credential): Promise<number | null | undefined>
   /** Makes the issuer refuse it, in a way that `enable` takes back. Repeating is harmless. */
@@ -68,6 +80,13 @@ export interface Rotator {
   readonly revocation?: (call: Call, credential: Credential) => Promise<Task>
   /** Makes an old credential valid again, where `create` has ended it (`overlap` false). Repeating is harmless. */
   reinstate?(call: Call, credential: Credential): Promise<void>
+  /**
+   * True where nobody but its consumers can try it, and `verify` sees its form only. Then a gate must say that they work with it, and a person that what
+   * is to end has ended.
+   */
+  readonly unverified?: true
+  /** The credential that is in use before the first rotation, where the issuer can tell without being given its parts. */
+  current?(call: Call): Promise<Credential | null>
   /** Completes the credential that is in use at the first rotation, from what the configuration gives: its id. @throws a refusal where it cannot be told */
   adopt?(call: Call, parts: Parts): Promise<Credential>
 }

@@ -167,6 +167,7 @@ function hasWork({ targets, gates }: OpenedSecret, step: string): boolean {
 
 function wordsOf({ config, rotator }: OpenedSecret, step: string): string {
   if (step === 'grace') return `${stepWords(step)}: ${config.grace ?? '1h'}`
+  if (step === 'verify' && rotator.unverified) return 'look at the form of the new credential, which only its consumers can try'
   return step === 'verify' && rotator.issuer === false ? 'look at the form of the new value, which nobody issues' : stepWords(step)
 }
 

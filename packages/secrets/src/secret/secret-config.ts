@@ -9,6 +9,8 @@ export type StoreConfig = {
   readonly store: string
   /** Templates by name: `{part}`, `{current.part}`, `{previous.part}`, `{next.part}`; `{{` is a brace. */
   readonly values: { readonly [name: string]: string }
+  /** Whether it is the source of truth: what people write there is taken over by `sync`, and `sync` writes nothing there. One store of a secret. */
+  readonly truth?: boolean
   readonly [option: string]: unknown
 }
 export type TargetConfig = { readonly target: string; readonly [option: string]: unknown }
@@ -19,6 +21,8 @@ export interface SecretConfig {
   readonly rotator: RotatorConfig
   /** Who answers for it: a team, a person. */
   readonly owner?: string
+  /** Secrets that are brought in line together: `keyturn secrets sync --group postgres`. */
+  readonly group?: string
   /** Where consumers read it: several are written all or none. */
   readonly stores?: readonly StoreConfig[]
   /** What must take the new value. */
@@ -78,8 +82,15 @@ const conditions = ['authentication', 'connection', 'automatic', 'leak', 'task',
 export const secretSchema = z.strictObject({
   rotator: named('rotator'),
   owner: text.optional(),
+  group: text.optional(),
   stores: z
-    .array(z.looseObject({ store: z.string().regex(/^\S+$/), values: z.record(z.string().min(1), z.string().max(10_000)) }))
+    .array(
+      z.looseObject({
+        store: z.string().regex(/^\S+$/),
+        values: z.record(z.string().min(1), z.string().max(10_000)),
+        truth: z.boolean().optional(),
+      }),
+    )
     .optional(),
   targets: z.array(named('target')).optional(),
   gates: z.array(named('gate')).optional(),

@@ -5,6 +5,7 @@ const words: { readonly [step: string]: string } = {
   propose: 'choose the new credential and seal it',
   create: 'have the new credential made',
   stage: 'put the new value where nobody reads it yet',
+  take: 'read the credential from its source of truth, and seal it',
   verify: 'log in with the new credential, on a connection of its own',
   'write:announce': 'write the next value beside the one in use',
   'deploy:announce': 'have every consumer know the next value before the first one uses it',

@@ -89,9 +89,12 @@ function actionsOf({ state, direction, steps, position, oldValue, facts }: Run):
   const sync = isSync({ steps })
   const pastReturn = sync || (at('revoke') >= 0 && position >= at('revoke'))
   const written = steps.some((step, n) => step.startsWith('write:') && n <= position)
-  const made = !sync && (position > at('create') || (position === at('create') && facts.step !== undefined))
+  // What is taken over from a source of truth is made by others: until it is written, nothing has to be taken back.
+  const made =
+    facts.taken === true ? written : !sync && (position > at('create') || (position === at('create') && facts.step !== undefined))
   const step = steps[position]
-  const hasTask = facts.task !== undefined && step === 'task'
+  // Something is pasted, be it only the word that something has ended.
+  const hasTask = facts.task !== undefined && (step === 'task' || facts.task.paste.length > 0)
   // To try these again at once is to wait again.
   const isResting = state === 'waiting' && (step === 'grace' || step === 'soak')
   return [
@@ -99,6 +102,6 @@ function actionsOf({ state, direction, steps, position, oldValue, facts }: Run):
     ...(state === 'running' || hasTask || isResting ? [] : (['resume'] as const)),
     ...(forward && made && !pastReturn && (oldValue !== null || !written) ? (['rollback'] as const) : []),
     ...(forward && at('grace') >= 0 && position > at('gates:promote') && facts.hurried !== true ? (['revoke'] as const) : []),
-    ...(forward && !made ? (['cancel'] as const) : []),
+    ...(forward && (!made || (facts.taken === true && oldValue === null)) ? (['cancel'] as const) : []),
   ]
 }

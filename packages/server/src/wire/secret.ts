@@ -104,7 +104,7 @@ const drift = z.object({
   secret: z.string(),
   store: z.string(),
   name: z.string(),
-  state: z.enum(['same', 'differs', 'missing', 'extra']),
+  state: z.enum(['same', 'differs', 'missing', 'extra', 'new', 'empty']),
   found: z.string().nullable(),
   expected: z.string().nullable(),
 })
