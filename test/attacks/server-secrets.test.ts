@@ -116,8 +116,8 @@ test('no value of a secret, no part that was pasted and no connection string is 
   expect((await ask('POST', `/v1/runs/${id}/revoke`, { bearer, body: { confirm: 'bought' } })).status).toBe(202)
   await ends(id, bearer, 'completed')
   expect((await stream).text).toContain('event: end')
-  for (const path of ['/v1/secrets', '/v1/secrets/bought', '/v1/secrets/bought/runs', '/v1/audit?limit=200', '/metrics', '/health'])
-    await ask('GET', path, { bearer })
+  const looks = ['/v1/leaks?key=app', '/v1/leaks?secret=bought', '/v1/audit?limit=200', '/metrics', '/health']
+  for (const path of ['/v1/secrets', '/v1/secrets/bought', '/v1/secrets/bought/runs', ...looks]) await ask('GET', path, { bearer })
   await ask('POST', '/v1/secrets/bought/plan', { bearer, body: {} })
 
   const tables: string[] = []

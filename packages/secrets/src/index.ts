@@ -1,6 +1,6 @@
 /** Rotates credentials that are issued elsewhere. Parts have entries of their own, by which a configuration of the user's may name others. */
 
-export type { Leak, LeakSubject, OpenedByLeak, Remedy, Risk } from './leak/leak.ts'
+export type { Leak, LeakSubject, OpenedByLeak, Remedy, RemedyAct, Risk } from './leak/leak.ts'
 export { type LeakedKey, leakOfKey } from './leak/leak-of-key.ts'
 export { leakOfSecret, leakTime } from './leak/leak-of-secret.ts'
 export { type FailureKind, outside } from './outside/failure.ts'

@@ -22,7 +22,7 @@ export async function leakOfSecret(secrets: Secrets, name: string, { since }: { 
   return {
     subject: { kind: 'secret', secret: name },
     opens: [{ what: 'secret', name, risk: status.risk, owner: status.owner, values: null, sentence }],
-    mends: exposed.length === 0 ? [] : remedies(status),
+    mends: exposed.length === 0 ? [] : remediesOf(status, runs),
     exposed,
     unknown: [
       'What was done with it: the logs of its issuer may say.',
@@ -71,18 +71,28 @@ function unfinishedSentence(run: Run): string {
     : `${secret}: run ${id} is not over, ${at}`
 }
 
-function remedies({ name, run }: SecretStatus): Remedy[] {
-  if (run === null)
-    return [{ command: `keyturn secrets rotate ${name} --leaked`, why: 'a new credential, and the old one ended without a grace' }]
-  if (run.state === 'paused')
-    return [{ command: `keyturn secrets resume ${run.id}`, why: `goes on, once that is mended which its note names${noted(run.note)}` }]
-  return [
-    { command: `keyturn secrets revoke ${run.id} --yes`, why: 'ends the grace of the run that is not over' },
-    {
-      command: `keyturn secrets rotate ${name} --leaked`,
-      why: 'once it is over, if the credential that is in use now is the one that leaked',
-    },
-  ]
+/** What ends the exposure of a secret, in this order. */
+export function remediesOf({ name, run }: SecretStatus, runs: readonly Run[]): Remedy[] {
+  const rotate = { command: `keyturn secrets rotate ${name} --leaked`, act: { kind: 'rotate-secret', secret: name } } as const
+  if (run === null) return [{ ...rotate, why: 'a new credential, and the old one ended without a grace' }]
+  const unfinished = runs.find(({ id }) => id === run.id)
+  const leaked = unfinished?.facts.leaked === true && unfinished.direction === 'forward'
+  const next = { ...remedyOfRun(name, run, unfinished), act: { kind: 'run', secret: name, run: run.id } } as const
+  // A run that answers the leak needs no other after it.
+  return leaked
+    ? [next]
+    : [next, { ...rotate, act: null, why: 'once it is over, if the credential that is in use then is the one that leaked' }]
+}
+
+/** What is to be done with a run that is not over. */
+function remedyOfRun(name: string, run: NonNullable<SecretStatus['run']>, unfinished: Run | undefined): Omit<Remedy, 'act'> {
+  const { id, state, step, note } = run
+  if (state === 'paused')
+    return { command: `keyturn secrets resume ${id}`, why: `goes on, once that is mended which its note names${noted(note)}` }
+  if (step === 'task') return { command: `keyturn secrets provide ${id}`, why: `it waits for a person${noted(note)}` }
+  if (unfinished !== undefined && isPromoted(unfinished) && unfinished.facts.hurried !== true)
+    return { command: `keyturn secrets revoke ${id} --yes`, why: 'ends the grace of the run that is not over' }
+  return { command: null, why: `the rotation of ${name} goes on by itself: see that it ends` }
 }
 
 const noted = (note: string | null) => (note === null ? '' : `: ${note}`)

@@ -59,6 +59,21 @@ test('a leaked key exposes its values and the secrets that stand under it, until
       expect.stringContaining('Backups'),
     ])
 
+    expect(found.mends.map(({ act }) => act)).toEqual([
+      { kind: 'rotate-key', keyring: 'app' },
+      { kind: 'retire-key', keyring: 'app', versions: [version] },
+      { kind: 'rotate-secret', secret: 'major' },
+      { kind: 'rotate-secret', secret: 'minor' },
+    ])
+    // Who keeps counts gives them: nothing is counted again, and what was never counted is no zero.
+    const kept = await keyturn.census({ keyring: 'app' })
+    await pglite().query('DELETE FROM users')
+    expect((await leakOfKey(keyturn, secrets, { keyring: 'app', version, census: kept })).opens).toEqual(found.opens)
+    const uncounted = await leakOfKey(keyturn, secrets, { keyring: 'app', version, census: null })
+    expect(uncounted.opens.filter(({ what }) => what === 'field').map(({ values: counted }) => counted)).toEqual([null, null])
+    expect(uncounted.unknown).toContainEqual(expect.stringContaining('not all were counted yet'))
+    expect(uncounted.exposed.join()).not.toContain('values stand under it')
+
     await keyturn.rotate('app')
     await keyturn.retire('app')
     const retired = await leakOfKey(keyturn, secrets, { keyring: 'app', version })
@@ -99,7 +114,10 @@ test('a leaked secret is exposed while its old credential may work: in a grace, 
       expect.stringContaining('may be the one that others know'),
       expect.stringMatching(/^major: the old credential is not confirmed to be ended; run run_\S+ is waiting at grace: /),
     ])
-    expect(inGrace.mends[0]?.command).toBe(`keyturn secrets revoke ${id} --yes`)
+    expect(inGrace.mends).toMatchObject([
+      { command: `keyturn secrets revoke ${id} --yes`, act: { kind: 'run', secret: 'major', run: id } },
+      { command: 'keyturn secrets rotate major --leaked', act: null },
+    ])
     // What leaked long ago was the one before.
     const before = { since: leakTime('2020-01-01') }
     expect((await leakOfSecret(secrets, 'major', before)).exposed).toEqual([expect.stringContaining('is not confirmed to be ended')])
@@ -107,9 +125,20 @@ test('a leaked secret is exposed while its old credential may work: in a grace, 
     await secrets.settle(id)
     expect((await leakOfSecret(secrets, 'major', before)).exposed).toEqual([])
     expect((await leakOfSecret(secrets, 'major')).exposed).toEqual([expect.stringContaining('may be the one that others know')])
-    await secrets.settle((await secrets.rotate('major', { leaked: true })).id)
+    // One that answers the leak needs nothing but to end: there is no grace to be ended, and no other rotation to come.
+    const answering = await secrets.rotate('major', { leaked: true })
+    expect((await leakOfSecret(secrets, 'major')).mends).toEqual([
+      { command: null, why: expect.stringContaining('goes on by itself'), act: { kind: 'run', secret: 'major', run: answering.id } },
+    ])
+    await secrets.settle(answering.id)
     const over = await leakOfSecret(secrets, 'major')
     expect([over.exposed, over.unknown.at(-1)]).toEqual([[], expect.stringContaining('If so, rotate it again.')])
+    // Before it is promoted the old one is in use: nothing can be ended yet.
+    const usual = await secrets.rotate('major')
+    expect((await leakOfSecret(secrets, 'major')).mends).toMatchObject([
+      { command: null, act: { run: usual.id } },
+      { command: 'keyturn secrets rotate major --leaked', act: null },
+    ])
     expect(() => leakTime('yesterday')).toThrow('2026-11-21')
   } finally {
     await keyturn.close()
@@ -123,8 +152,12 @@ test('keys of the environment and keys that sign tokens are named with what mend
     keyrings: {
       shared: { primary: { env: 'KEY' }, previous: [{ env: 'OLD' }] },
       tokens: { root: { env: 'ROOT' }, sign: 'ES256' as const },
+      web: { root: { env: 'ROOT' } },
     },
-    fields: { 'users.token': { column: 'users.token', keyring: 'shared', writes: 'hex-colon' as const } },
+    fields: {
+      'web.session': { column: 'redis:leak:*:/token', keyring: 'web' },
+      'users.token': { column: 'users.token', keyring: 'shared', writes: 'hex-colon' as const },
+    },
   }
   const keyturn = await open(config, { pglite: pglite(), env, warn: () => {} })
   try {
@@ -133,7 +166,14 @@ test('keys of the environment and keys that sign tokens are named with what mend
     expect(shared.opens).toMatchObject([{ what: 'field', name: 'users.token', values: 1 }])
     expect(shared.exposed).toHaveLength(3)
     expect(shared.exposed.at(-1)).toBe('values stand under it: 1 of users.token')
-    expect(shared.mends).toEqual([{ command: null, why: expect.stringContaining('then "keyturn rotate shared"') }])
+    expect(shared.mends).toEqual([{ command: null, why: expect.stringContaining('then "keyturn rotate shared"'), act: null }])
+    // Of what stands in sessions there is no issuer: they end.
+    const web = await leakOfKey(keyturn, null, { keyring: 'web', census: null })
+    expect(web.mends.map(({ command }) => command)).toEqual([
+      'keyturn rotate web',
+      'keyturn retire web',
+      'keyturn sessions end --field web.session',
+    ])
     const tokens = await leakOfKey(keyturn, null, { keyring: 'tokens' })
     expect(tokens.opens).toMatchObject([{ what: 'tokens', name: 'tokens', risk: 'critical', values: null }])
     expect(tokens.mends.map(({ command }) => command)).toEqual(['keyturn rotate tokens --now', 'keyturn retire tokens --compromised'])

@@ -19,11 +19,23 @@ export interface OpenedByLeak {
   readonly sentence: string
 }
 
+/** What a remedy does, for whoever offers it as something to press. */
+export type RemedyAct =
+  | { readonly kind: 'rotate-key'; readonly keyring: string }
+  /** Of these versions, each once another has taken its place. */
+  | { readonly kind: 'retire-key'; readonly keyring: string; readonly versions: readonly string[] }
+  /** Without a grace, as one that leaked. */
+  | { readonly kind: 'rotate-secret'; readonly secret: string }
+  /** A run that is not over is looked at: it asks for something, or is waited for. */
+  | { readonly kind: 'run'; readonly secret: string; readonly run: string }
+
 /** What is to be done, in this order. */
 export interface Remedy {
   /** A command line; null where no command does it. */
   readonly command: string | null
   readonly why: string
+  /** Null where only a person, or only the command, can do it. */
+  readonly act: RemedyAct | null
 }
 
 /** What somebody else may have, and what ends that. Nothing was changed, and no value was opened. */

@@ -4,6 +4,7 @@ import { censusRoutes } from './census.ts'
 import { certificateRoutes } from './certificates.ts'
 import { fieldRoutes } from './fields.ts'
 import { keyringRoutes } from './keyrings.ts'
+import { leakRoutes } from './leaks.ts'
 import { operationRoutes } from './operations.ts'
 import { planRoutes } from './plans.ts'
 import { rootRoutes } from './root.ts'
@@ -22,6 +23,7 @@ export const routes: readonly Route[] = [
   ...rootRoutes,
   ...secretRoutes,
   ...runRoutes,
+  ...leakRoutes,
   ...certificateRoutes,
   ...auditRoutes,
 ]
