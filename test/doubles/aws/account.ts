@@ -47,6 +47,8 @@ export class Account {
     /** So many questions after the last use are answered with what was known before. */
     lastUsed: 0,
   }
+  /** Of keys in one piece of a list. IAM gives fewer than it is asked for as it likes. */
+  perPage = 100
   readonly #users = new Map<string, User>()
   readonly #keys = new Map<string, AccessKey>()
   readonly #sessions = new Map<string, Session>()

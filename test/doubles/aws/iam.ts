@@ -88,7 +88,7 @@ class Keys {
       return left <= 0
     })
     const from = Number(input.text('Marker') ?? 0)
-    const page = seen.slice(from, from + (input.number('MaxItems') ?? 100))
+    const page = seen.slice(from, from + Math.min(input.number('MaxItems') ?? 100, this.#account.perPage))
     const isTruncated = from + page.length < seen.length
     return {
       IsTruncated: isTruncated,

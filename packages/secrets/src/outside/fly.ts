@@ -59,9 +59,9 @@ export class FlyApp {
     }
   }
 
-  /** Waits a moment. @returns whether the call is over */
-  pause({ signal }: Pick<Call, 'signal'>, waitMs = this.#options.pauseMs ?? 1_100): Promise<boolean> {
-    return sleep(waitMs, false, { signal }).catch(() => true)
+  /** Waits a moment, or longer where an answer asked for it. @returns whether the call is over */
+  pause({ signal }: Pick<Call, 'signal'>, askedMs = 0): Promise<boolean> {
+    return sleep(Math.max(askedMs, this.#options.pauseMs ?? 1_100), false, { signal }).catch(() => true)
   }
 
   /** Sets and deletes secrets in one batch. Machines do not notice. @returns the version that holds them */

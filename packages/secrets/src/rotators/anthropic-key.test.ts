@@ -127,3 +127,23 @@ test('options that cannot be right are refused, and what stood there is not repe
     expect([wrong, success, JSON.stringify(error?.issues).includes('s3cret')]).toEqual([wrong, false, false])
   }
 })
+
+test('a page of a proxy is no sign that a key works, a refusal by place none that it has ended, and the key that remains is not ended.', async () => {
+  const [rotator, call] = [open(), callOf()]
+  anthropic.faults.next('models', { status: 200, body: '<html>Sign in to the network</html>' })
+  expect(await rotator.verify(call, first).then(() => 'done', kindOf)).toBe('uncertain')
+  anthropic.faults.next('models', { status: 403 }, { times: 2 })
+  expect(await rotator.verify(call, first)).toMatchObject({ works: false, later: true })
+  expect(
+    await alone()
+      .revoke(call, first, null)
+      .then(() => 'done', kindOf),
+  ).toBe('refused')
+  expect(await rotator.revoke(call, first, first).then(() => 'done', kindOf)).toBe('refused')
+  expect(anthropic.statusOf(first.id)).toBe('active')
+})
+
+test('a list that is cut short is none.', async () => {
+  anthropic.faults.next('listKeys', { status: 200, body: { data: [], first_id: null, last_id: null, has_more: true } })
+  expect(await open().adopt!(callOf(), first.parts).then(() => 'done', kindOf)).toBe('uncertain')
+})

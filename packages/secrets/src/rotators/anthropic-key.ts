@@ -4,10 +4,12 @@ import { bodyOf } from '../outside/body.ts'
 import { outside } from '../outside/failure.ts'
 import { findings } from '../outside/findings.ts'
 import { type Answer, ask } from '../outside/http.ts'
+import { wholeList } from '../outside/pages.ts'
 import { matchesRedacted } from '../outside/redacted.ts'
 import type { Call, World } from '../secret/call.ts'
 import { httpUrl, secretRef } from '../secret/options.ts'
 import type { Rotator } from '../secret/rotator.ts'
+import { assertNotRemaining } from './values/remaining.ts'
 
 export const options = z.strictObject({
   /** An Admin API key (`sk-ant-admin…`), in a variable. Without one a person must also end the old key. */
@@ -29,6 +31,8 @@ const keySchema = z.object({
 })
 type Key = z.infer<typeof keySchema>
 const pageSchema = z.object({ data: z.array(keySchema), has_more: z.boolean(), last_id: z.string().nullish() })
+/** A page of a proxy, with any status, is no list. */
+const modelsSchema = z.object({ data: z.array(z.unknown()) })
 
 const VERSION = '2023-06-01'
 const PATTERN = 'sk-ant-api\\d\\d-[\\w-]{20,300}'
@@ -51,26 +55,22 @@ export default function anthropicKey(given: z.infer<typeof options>, world: Worl
     const url = `${base}/v1/organizations/api_keys${path}`
     return ask({ where, url, method: body === undefined ? 'GET' : 'POST', headers, signal, expect, codeOf, ...(body && { body }) })
   }
-  const allKeys = async (call: Call): Promise<Key[]> => {
-    const keys: Key[] = []
-    for (let after = ''; ; ) {
+  const allKeys = (call: Call): Promise<Key[]> =>
+    wholeList(where, async (after) => {
       const query = new URLSearchParams({ limit: '100', ...(after !== '' && { after_id: after }) })
-      const page = bodyOf(where, await asAdmin(call, `?${query}`), pageSchema)
-      keys.push(...page.data)
-      const next = page.last_id ?? ''
-      if (!page.has_more || next === '' || next === after) return keys
-      after = next
-    }
-  }
+      return bodyOf(where, await asAdmin(call, `?${query}`), pageSchema)
+    })
   /** The key that a value is: by what is shown of it, and where that fits several, by its name. */
   const find = async (call: Call, value: string, name: string): Promise<Key | null> => {
     const alike = (await allKeys(call)).filter(({ partial_key_hint: hint }) => hint && matchesRedacted(value, hint))
     const found = alike.length > 1 ? alike.filter((key) => key.name === name) : alike
     return found.length === 1 ? (found[0] ?? null) : null
   }
-  const askModels = ({ signal }: Call, value: string): Promise<Answer> => {
+  const askModels = async ({ signal }: Call, value: string): Promise<Answer> => {
     const headers = { 'x-api-key': value, 'anthropic-version': VERSION, connection: 'close' }
-    return ask({ where, url: `${base}/v1/models?limit=1`, headers, signal, expect: [401, 403], codeOf })
+    const answer = await ask({ where, url: `${base}/v1/models?limit=1`, headers, signal, expect: [401, 403], codeOf })
+    if (answer.status < 400) bodyOf(where, answer, modelsSchema)
+    return answer
   }
   const setStatus = async (call: Call, { id, parts }: { id: string | null; parts: { readonly value?: string } }, status: string) => {
     const known = id ?? (parts.value === undefined ? null : ((await find(call, parts.value, nameOf(call)))?.id ?? null))
@@ -124,17 +124,19 @@ export default function anthropicKey(given: z.infer<typeof options>, world: Worl
     verify: async (call, { parts: { value = '' } }) => {
       const { status } = await askModels(call, value)
       if (status < 400) return { works: true, sentence: 'the list of models was given' }
-      return { works: false, sentence: `the list of models was refused with ${status}`, later: false }
+      // 403 is said of a place or a right as well, and not only of a key that has ended.
+      return { works: false, sentence: `the list of models was refused with ${status}`, later: status === 403 }
     },
 
     // Without an Admin API key a person ends it, and this is asked only for a new key that is given up.
-    revoke: async (call, credential) => {
+    revoke: async (call, credential, successor) => {
+      assertNotRemaining(where, credential.id, successor)
       if (admin !== undefined) {
         await setStatus(call, credential, 'archived')
         return
       }
       const { value } = credential.parts
-      if (value !== undefined && (await askModels(call, value)).status < 400)
+      if (value !== undefined && (await askModels(call, value)).status !== 401)
         throw outside('refused', where, `only a person can end the key ${nameOf(call)}: delete it in the console`)
     },
   }

@@ -43,6 +43,7 @@ const useKey = (accessKeyId: string, secretAccessKey: string) =>
 
 afterEach(() => {
   aws.faults.clear()
+  aws.account.perPage = 100
   Object.assign(aws.account.propagation, { activated: [], ended: [], unlisted: 0, lastUsed: 0 })
 })
 afterAll(() => aws.stop())
@@ -273,4 +274,19 @@ rotatorConformance('aws-iam-access-key', async () => {
     rest: async () => void Object.assign(aws.account.propagation, { ended: [true, true, true] }),
     close: async () => {},
   }
+})
+
+test('a list in pieces is read to its end, and one that is cut short is none.', async () => {
+  const { name, current, rotator } = newUser()
+  const other = aws.account.addKey(name)
+  aws.account.perPage = 1
+  expect((await rotator.list?.(callOf()))?.map(({ id }) => id).toSorted()).toEqual([current.id, other.id].toSorted())
+  expect(await rotator.check(callOf(), current)).toMatchObject([{ severity: 'fault', sentence: expect.stringContaining(other.id) }])
+})
+
+test('a key that would be turned off with its own right is found before: it could not be turned on again.', async () => {
+  const { name, current } = newUser()
+  const own = worldOf({ ID: current.id ?? '', SECRET: current.parts.secretAccessKey ?? '' }, () => now)
+  const rotator = (credentials: object) => awsIamAccessKey(options.parse({ ...signedWith, user: name, credentials }), own)
+  expect(await rotator(signedWith.credentials).check(callOf(), current)).toMatchObject([{ severity: 'fault' }])
 })

@@ -7,6 +7,7 @@ import type { Call, Finding, Verdict, World } from '../secret/call.ts'
 import type { Credential, Parts } from '../secret/credential.ts'
 import { httpUrl } from '../secret/options.ts'
 import type { Rotator } from '../secret/rotator.ts'
+import { assertNotRemaining } from './values/remaining.ts'
 
 export const options = z.strictObject({
   ...awsOptions,
@@ -59,8 +60,15 @@ export default function awsIamAccessKey(given: Options, world: World): Rotator {
 
   const keysOf = (call: Call): Promise<Key[]> =>
     inIam(call, async (iam, options) => {
-      const { AccessKeyMetadata = [] } = await iam.listAccessKeys({ UserName: user }, options)
-      return AccessKeyMetadata.flatMap(({ AccessKeyId, Status, CreateDate }) =>
+      const listed = []
+      for (let Marker: string | undefined; ; ) {
+        const page = await iam.listAccessKeys({ UserName: user, ...(Marker && { Marker }) }, options)
+        listed.push(...(page.AccessKeyMetadata ?? []))
+        if (page.IsTruncated !== true) break
+        if (!page.Marker || page.Marker === Marker) throw outside('uncertain', where, 'its list goes on, and it does not say where')
+        Marker = page.Marker
+      }
+      return listed.flatMap(({ AccessKeyId, Status, CreateDate }) =>
         AccessKeyId === undefined ? [] : [{ id: AccessKeyId, active: Status === 'Active', createdAt: CreateDate?.getTime() ?? null }],
       )
     })
@@ -141,6 +149,13 @@ export default function awsIamAccessKey(given: Options, world: World): Rotator {
         const found: Finding[] = []
         if (current?.id != null && !keys.some(({ id }) => id === current.id))
           found.push({ severity: 'fault', sentence: `${where}: the key in use, ${current.id}, is not one of the user` })
+        const own = given.credentials?.accessKeyId
+        // A file may have the new key by then; a variable of this process has not.
+        if (own !== undefined && 'env' in own && current?.id != null && (await world.read(own)) === current.id)
+          found.push({
+            severity: 'fault',
+            sentence: `${where}: the key to call with is the one that is rotated, which could not be turned on again`,
+          })
         if (keys.length < MOST_KEYS) return found
         const old = await removable(call, keys, current)
         return [
@@ -196,7 +211,7 @@ export default function awsIamAccessKey(given: Options, world: World): Rotator {
 
     revoke: async (call, credential, successor) => {
       const id = idOf(credential, where)
-      if (id === successor?.id) throw outside('refused', where, `${id} is the key that remains`)
+      assertNotRemaining(where, id, successor)
       await remove(call, id)
     },
 

@@ -157,3 +157,15 @@ test('options that cannot be right are refused, and what stood there is not repe
     expect([wrong, success, JSON.stringify(error?.issues).includes('s3cret')]).toEqual([wrong, false, false])
   }
 })
+
+test('the id that is given for the secret in use must be that of the secret: else another one would be removed in the end.', async () => {
+  const [rotator, call] = [open(), callOf()]
+  const other = await rotator.create(call, null, first)
+  const { clientSecret } = first.parts
+  const wrong = rotator.adopt!(call, { keyId: other.parts.keyId ?? '', clientSecret: `~${clientSecret.slice(1)}` })
+  expect(await wrong.then(() => 'done', kindOf)).toBe('refused')
+  expect(await rotator.adopt!(call, { keyId: ` ${first.id.toUpperCase()}\n`, clientSecret })).toEqual(first)
+  expect(await rotator.revoke(call, first, first).then(() => 'done', kindOf)).toBe('refused')
+  await rotator.revoke(call, other, first)
+  expect(entra.live()).toEqual([app.keyId])
+})

@@ -8,6 +8,7 @@ import { type Answer, ask } from '../outside/http.ts'
 import type { Call, Finding, Verdict, World } from '../secret/call.ts'
 import { httpUrl, secretRef } from '../secret/options.ts'
 import type { Rotator } from '../secret/rotator.ts'
+import { assertNotRemaining } from './values/remaining.ts'
 
 const uuid = z.uuid({ error: 'expected a UUID' })
 
@@ -130,7 +131,8 @@ export default function entraClientSecret(given: z.infer<typeof options>, world:
       return { works: true, sentence: `a token was issued ${LOGINS} times in a row` }
     },
 
-    revoke: async (call, { id }) => {
+    revoke: async (call, { id }, successor) => {
+      assertNotRemaining(where, id, successor)
       if (id === null) throw outside('refused', where, 'the id of the secret is not known. Remove it under "Certificates & secrets"')
       // To remove what is not there is an error, and not always the same one.
       if (isGone(await secrets(call), id)) return
@@ -140,8 +142,11 @@ export default function entraClientSecret(given: z.infer<typeof options>, world:
     },
 
     adopt: async (call, { keyId = '', clientSecret = '' }) => {
+      // By its id, too, the hint has to fit: else, in the end, another one would be removed.
       const found = (await secrets(call)).filter((each) =>
-        keyId === '' ? each.hint && clientSecret.startsWith(each.hint) : each.keyId === keyId,
+        keyId === ''
+          ? isHinted(each, clientSecret)
+          : each.keyId.toLowerCase() === keyId.trim().toLowerCase() && (!each.hint || isHinted(each, clientSecret)),
       )
       const [secret] = found
       if (secret !== undefined && found.length === 1) return { id: secret.keyId, parts: { clientId, keyId: secret.keyId, clientSecret } }
@@ -158,4 +163,6 @@ type Refusal = { readonly error?: { readonly code?: unknown } }
 
 const isGone = (there: readonly Listed[], id: string | null | undefined): boolean =>
   typeof id === 'string' && !there.some(({ keyId }) => keyId === id)
+/** Graph shows the first three characters. */
+const isHinted = ({ hint }: Listed, clientSecret: string): boolean => (hint?.length ?? 0) >= 3 && clientSecret.startsWith(hint ?? '')
 const warning = (sentence: string): Finding => ({ severity: 'warning', sentence })

@@ -135,3 +135,18 @@ test('options that cannot be right are refused, and what stood there is not repe
     expect([wrong, success, JSON.stringify(error?.issues).includes('s3cret')]).toEqual([wrong, false, false])
   }
 })
+
+test('a page of a proxy is no sign that a key works, and the key that remains is not ended.', async () => {
+  gcp.faults.next('token', { status: 200, body: '<html>Sign in to the network</html>' })
+  expect(
+    await open()
+      .verify(callOf(), first)
+      .then(() => 'done', kindOf),
+  ).toBe('uncertain')
+  expect(
+    await open()
+      .revoke(callOf(), first, first)
+      .then(() => 'done', kindOf),
+  ).toBe('refused')
+  expect(gcp.keys.live(gcp.email)).toContain(first.id)
+})

@@ -7,6 +7,7 @@ import { ask } from '../outside/http.ts'
 import type { Call, Finding, World } from '../secret/call.ts'
 import { httpUrl, secretRef } from '../secret/options.ts'
 import type { Rotator } from '../secret/rotator.ts'
+import { assertNotRemaining } from './values/remaining.ts'
 
 export const options = z.strictObject({
   /** The service account whose key is rotated: `app@project.iam.gserviceaccount.com`. */
@@ -25,6 +26,8 @@ const keySchema = z.object({
 })
 type Key = z.infer<typeof keySchema>
 const listSchema = z.object({ keys: z.array(keySchema).default([]) })
+/** A page of a proxy, with any status, is no token. */
+const tokenSchema = z.object({ access_token: z.string() })
 const madeSchema = z.object({ name: z.string(), privateKeyData: z.string() })
 
 // Of keys that a user made, disabled ones included.
@@ -94,6 +97,7 @@ export default function gcpServiceAccountKey({ account, admin, iam, token }: z.i
 
     verify: async (call, { parts: { keyFile = '' } }) => {
       const answer = await askGoogle(login(call, keyFile), [400, 401])
+      if (answer.status < 400) bodyOf(where, answer, tokenSchema)
       if (answer.status < 400) return { works: true, sentence: 'a token was issued for an assertion signed with the key' }
       // That a key is not known yet and that it has ended are the same answer.
       const code = googleCode(answer.body)
@@ -114,7 +118,8 @@ export default function gcpServiceAccountKey({ account, admin, iam, token }: z.i
       const { status } = await askGoogle(login(call, keyFile), [400, 401])
       if (status >= 400) throw outside('busy', where, 'the key is enabled, and not accepted again yet', ACCEPTED_MS)
     },
-    revoke: async (call, { id }) => {
+    revoke: async (call, { id }, successor) => {
+      assertNotRemaining(where, id, successor)
       await change(call, id, null)
     },
 

@@ -111,3 +111,26 @@ test('options that cannot be right are refused, and what stood there is not repe
     expect([wrong, success, JSON.stringify(error?.issues).includes('s3cret')]).toEqual([wrong, false, false])
   }
 })
+
+test('a page of a proxy is no sign that a token works, and the token that remains is not ended.', async () => {
+  okta.faults.next('me', { status: 200, body: '<html>Sign in to the network</html>' })
+  expect(
+    await open()
+      .verify(callOf(), first)
+      .then(() => 'done', kindOf),
+  ).toBe('uncertain')
+  const [byId, byItself] = [first, { ...first, id: null }]
+  for (const known of [byId, byItself])
+    expect(
+      await open()
+        .revoke(callOf(), known, first)
+        .then(() => 'done', kindOf),
+    ).toBe('refused')
+  expect(await open().verify(callOf(), first)).toMatchObject({ works: true })
+})
+
+test('a token that is to end itself with its own right is found before: after that nothing could be asked any more.', async () => {
+  const found = await open({}, old.value).check(callOf(), first)
+  expect(found).toMatchObject([{ severity: 'fault', sentence: expect.stringContaining('admin') }])
+  expect(JSON.stringify(found)).not.toContain(old.value)
+})

@@ -8,6 +8,7 @@ import { oktaCode } from '../outside/okta-code.ts'
 import type { Call, World } from '../secret/call.ts'
 import { httpUrl, secretRef } from '../secret/options.ts'
 import type { Rotator } from '../secret/rotator.ts'
+import { assertNotRemaining } from './values/remaining.ts'
 
 export const options = z.strictObject({
   /** The address of the organization: `https://example.okta.com`. */
@@ -37,6 +38,11 @@ export default function oktaApiToken({ org, admin, login }: z.infer<typeof optio
     const headers = { authorization: `SSWS ${token}`, accept: 'application/json', connection: 'close' }
     return ask({ where, url: `${base}/api/v1/${path}`, method, headers, signal, expect, codeOf: oktaCode })
   }
+  /** Whose token it is. A page of a proxy, with any status, says that of none. */
+  const whose = async (token: string, call: Call): Promise<{ readonly status: number; readonly login: string | null }> => {
+    const answer = await as(token, call, 'users/me', { expect: [401, 403] })
+    return { status: answer.status, login: answer.status < 400 ? bodyOf(where, answer, userSchema).profile.login : null }
+  }
   const tokens = async (call: Call, ref: NonNullable<typeof admin>) =>
     bodyOf(where, await as(await world.read(ref), call, 'api-tokens'), tokensSchema)
   const consolePage = `${base.replace(/^(https:\/\/[^.]+)\.(okta|oktapreview|okta-emea)\.com$/, '$1-admin.$2.com')}/admin/access/api/tokens`
@@ -48,6 +54,8 @@ export default function oktaApiToken({ org, admin, login }: z.infer<typeof optio
       findings(async () => {
         if (admin === undefined) return []
         const there = await tokens(call, admin)
+        if (current !== null && 'env' in admin && (await world.read(admin)) === current.parts.value)
+          return [{ severity: 'fault', sentence: 'the admin token is the one that is rotated: nothing could be asked after it has ended' }]
         const isGone = typeof current?.id === 'string' && !there.some(({ id }) => id === current.id)
         return isGone ? [{ severity: 'warning', sentence: `the token in use, ${current.id}, is not in Okta any more` }] : []
       }),
@@ -70,9 +78,9 @@ export default function oktaApiToken({ org, admin, login }: z.infer<typeof optio
       const value = pasted?.parts.value?.trim() ?? ''
       if (!new RegExp(`^${PATTERN}$`).test(value)) throw fail('ERR_PROVIDED', 'value', 'an API token of Okta begins with 00')
       if (value === current?.parts.value) throw fail('ERR_PROVIDED', 'value', 'it is the token that is in use')
-      const me = await as(value, call, 'users/me', { expect: [401, 403] })
+      const me = await whose(value, call)
       if (me.status >= 400) throw fail('ERR_PROVIDED', 'value', 'Okta does not accept it')
-      const isOther = login !== undefined && bodyOf(where, me, userSchema).profile.login !== login
+      const isOther = login !== undefined && me.login !== login
       if (isOther) throw fail('ERR_PROVIDED', 'value', `it is not a token of ${login}`)
       if (admin === undefined) return { id: null, parts: { value } }
       // The list shows nothing of a token but its name.
@@ -88,12 +96,14 @@ export default function oktaApiToken({ org, admin, login }: z.infer<typeof optio
     },
 
     verify: async (call, { parts: { value = '' } }) => {
-      const { status } = await as(value, call, 'users/me', { expect: [401, 403] })
+      const { status } = await whose(value, call)
       if (status < 400) return { works: true, sentence: 'Okta said whose token it is' }
       return { works: false, sentence: `Okta refused to say whose token it is, with ${status}`, later: false }
     },
 
-    revoke: async (call, { id, parts: { value } }) => {
+    revoke: async (call, { id, parts: { value } }, successor) => {
+      assertNotRemaining(where, id, successor)
+      if (value !== undefined && value === successor?.parts.value) throw outside('refused', where, 'it is the token that remains')
       if (id !== null && admin !== undefined) {
         await as(await world.read(admin), call, `api-tokens/${encodeURIComponent(id)}`, { method: 'DELETE', expect: [404] })
         return
@@ -106,7 +116,7 @@ export default function oktaApiToken({ org, admin, login }: z.infer<typeof optio
 
     // The list shows nothing by which a value can be told: it will end itself.
     adopt: async (call, { value = '' }) => {
-      const { status } = await as(value, call, 'users/me', { expect: [401, 403] })
+      const { status } = await whose(value, call)
       if (status >= 400) throw outside('refused', where, `the token in use was refused with ${status}`)
       return { id: null, parts: { value } }
     },

@@ -106,3 +106,14 @@ test('options that cannot be right are refused, and what stood there is not repe
     expect([wrong, success, JSON.stringify(error?.issues).includes('s3cret')]).toEqual([wrong, false, false])
   }
 })
+
+test('a page of a proxy is no sign that a secret works, and the secret that remains is not ended.', async () => {
+  const [rotator, call] = [open(), callOf()]
+  okta.faults.next('token', { status: 200, body: '<html>Sign in to the network</html>' })
+  expect(await rotator.verify(call, first).then(() => 'done', kindOf)).toBe('uncertain')
+  const made = await rotator.create(call, await rotator.propose!(call, first), first)
+  for (const known of [made, { ...made, id: null }])
+    expect(await rotator.revoke(call, known, made).then(() => 'done', kindOf)).toBe('refused')
+  expect(await rotator.verify(call, made)).toMatchObject({ works: true })
+  await rotator.revoke(call, made, first)
+})

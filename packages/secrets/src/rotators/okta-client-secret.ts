@@ -8,6 +8,7 @@ import { oktaCode } from '../outside/okta-code.ts'
 import type { Call, Finding, World } from '../secret/call.ts'
 import { httpUrl, secretRef } from '../secret/options.ts'
 import type { Rotator } from '../secret/rotator.ts'
+import { assertNotRemaining } from './values/remaining.ts'
 
 const id = z.string().regex(/^\w+$/, { error: 'expected an id of Okta' })
 
@@ -29,6 +30,8 @@ export const options = z.strictObject({
 })
 
 const secretSchema = z.object({ id: z.string(), status: z.string(), client_secret: z.string().optional(), created: z.string().optional() })
+/** A page of a proxy, with any status, is no token. */
+const tokenSchema = z.object({ access_token: z.string() })
 type Secret = z.infer<typeof secretSchema>
 
 // Active and inactive ones together.
@@ -94,6 +97,7 @@ export default function oktaClientSecret(given: z.infer<typeof options>, world: 
       const login = Buffer.from([clientId, clientSecret].map(encodeURIComponent).join(':')).toString('base64')
       const headers = { authorization: `Basic ${login}`, connection: 'close' }
       const answer = await ask({ where, url: `${base}${tokenPath}`, method: 'POST', headers, body, signal, expect: [400, 401, 403] })
+      if (answer.status < 400) bodyOf(where, answer, tokenSchema)
       if (answer.status < 400) return { works: true, sentence: 'a token was issued' }
       const { error } = answer.body as { readonly error?: unknown }
       // The login comes first: an application that may not log in by itself, or not for this, has shown a good secret.
@@ -113,8 +117,9 @@ export default function oktaClientSecret(given: z.infer<typeof options>, world: 
         (await inApp(call, `/${encodeURIComponent(known)}/lifecycle/activate`, { method: 'POST', expect: [404] })).status === 404
       if (gone) throw outside('refused', where, 'there is no such secret any more')
     },
-    revoke: async (call, credential) => {
+    revoke: async (call, credential, successor) => {
       const known = await idOf(call, credential)
+      assertNotRemaining(where, known, successor)
       const secret = (await secrets(call)).find((each) => each.id === known)
       if (secret === undefined) return
       // An active one is not deleted, and the only active one not deactivated.

@@ -161,3 +161,34 @@ test('options that cannot be right are refused, and what stood there is not repe
     expect([wrong, success, JSON.stringify(error?.issues).includes('s3cret')]).toEqual([wrong, false, false])
   }
 })
+
+test('a list that is cut short is none: no service account is deleted because its other keys were not shown.', async () => {
+  const shared = await account('keyturn-00000000-0000-4000-8000-000000000000')
+  const rotator = open()
+  const body = { object: 'list', data: [], first_id: null, last_id: null, has_more: true }
+  openai.faults.next('listKeys', { status: 200, body }, { times: 2 })
+  expect(await rotator.list!(callOf()).then(() => 'done', kindOf)).toBe('uncertain')
+  expect(await rotator.revoke(callOf(), shared.key, app.key).then(() => 'done', kindOf)).toBe('uncertain')
+  expect(openai.accounts()).toContain(shared.id)
+})
+
+test('an account of somebody whose name only begins like ours stays when its key is ended.', async () => {
+  const person = await account('keyturn-staging')
+  await open().revoke(callOf(), person.key, app.key)
+  expect([openai.live().includes(person.key.id), openai.accounts().includes(person.id)]).toEqual([false, true])
+})
+
+test('a page of a proxy is no sign that a key works, and the key that remains is not ended.', async () => {
+  openai.faults.next('models', { status: 200, body: '<html>Sign in to the network</html>' })
+  expect(
+    await open()
+      .verify(callOf(), { id: 'key_x', parts: { value: 'sk-none' } })
+      .then(() => 'done', kindOf),
+  ).toBe('uncertain')
+  expect(
+    await open()
+      .revoke(callOf(), app.key, app.key)
+      .then(() => 'done', kindOf),
+  ).toBe('refused')
+  expect(openai.live()).toContain(app.key.id)
+})

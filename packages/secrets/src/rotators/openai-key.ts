@@ -4,11 +4,13 @@ import { bodyOf } from '../outside/body.ts'
 import { outside } from '../outside/failure.ts'
 import { findings } from '../outside/findings.ts'
 import { type Answer, ask } from '../outside/http.ts'
+import { wholeList } from '../outside/pages.ts'
 import { matchesRedacted } from '../outside/redacted.ts'
 import type { Call, World } from '../secret/call.ts'
 import type { Credential } from '../secret/credential.ts'
 import { httpUrl, secretRef } from '../secret/options.ts'
 import type { Rotator } from '../secret/rotator.ts'
+import { assertNotRemaining } from './values/remaining.ts'
 
 export const options = z.strictObject({
   /** An admin key of the organization (`sk-admin-…`), in a variable. */
@@ -40,6 +42,8 @@ const keySchema = z.object({
 })
 type Key = z.infer<typeof keySchema>
 const pageSchema = z.object({ data: z.array(keySchema), has_more: z.boolean(), last_id: z.string().nullish() })
+/** A page of a proxy, with any status, is no list. */
+const modelsSchema = z.object({ data: z.array(z.unknown()) })
 const madeSchema = z.object({ id: z.string(), value: z.string() })
 
 /**
@@ -65,17 +69,11 @@ export default function openaiKey(given: z.infer<typeof options>, world: World):
     return ask({ where, url, method, headers, signal, expect, ...(body && { body }), codeOf: (answer) => (answer as Refusal).error?.code })
   }
   /** All keys of the project, also of owners that have no access to it just now. */
-  const allKeys = async (call: Call): Promise<Key[]> => {
-    const keys: Key[] = []
-    for (let after = ''; ; ) {
+  const allKeys = (call: Call): Promise<Key[]> =>
+    wholeList(where, async (after) => {
       const query = new URLSearchParams({ limit: '100', owner_project_access: 'any', ...(after !== '' && { after }) })
-      const page = bodyOf(where, await inProject(call, `api_keys?${query}`), pageSchema)
-      keys.push(...page.data)
-      const next = page.last_id ?? ''
-      if (!page.has_more || next === '' || next === after) return keys
-      after = next
-    }
-  }
+      return bodyOf(where, await inProject(call, `api_keys?${query}`), pageSchema)
+    })
   const find = async (call: Call, id: string): Promise<Key | null> => {
     const answer = await inProject(call, `api_keys/${encodeURIComponent(id)}`, { expect: [404] })
     return answer.status === 404 ? null : bodyOf(where, answer, keySchema)
@@ -123,10 +121,11 @@ export default function openaiKey(given: z.infer<typeof options>, world: World):
 
     verify: async ({ signal }, { parts: { value = '' } }) => {
       const headers = { authorization: `Bearer ${value}`, connection: 'close' }
-      const { status } = await ask({ where, url: `${base}/models`, headers, signal, expect: [401, 403] })
-      if (status < 400) return { works: true, sentence: 'the list of models was given' }
+      const answer = await ask({ where, url: `${base}/models`, headers, signal, expect: [401, 403] })
+      if (answer.status < 400) bodyOf(where, answer, modelsSchema)
+      if (answer.status < 400) return { works: true, sentence: 'the list of models was given' }
       // OpenAI keeps what it knows of keys for a while.
-      return { works: false, sentence: `the list of models was refused with ${status}`, later: status === 401 }
+      return { works: false, sentence: `the list of models was refused with ${answer.status}`, later: answer.status === 401 }
     },
 
     lastUsed: async (call, { id }) => {
@@ -135,7 +134,8 @@ export default function openaiKey(given: z.infer<typeof options>, world: World):
       return key.last_used_at == null ? null : key.last_used_at * 1000
     },
 
-    revoke: async (call, { id }) => {
+    revoke: async (call, { id }, successor) => {
+      assertNotRemaining(where, id, successor)
       if (id === null) throw outside('refused', where, 'the id of the key is not known. Delete it in the settings of the project')
       const key = await find(call, id)
       if (key === null) return
@@ -143,7 +143,7 @@ export default function openaiKey(given: z.infer<typeof options>, world: World):
       const others = (await allKeys(call)).filter((one) => one.id !== id && one.owner.service_account?.id === account?.id)
       const isAlone = account !== undefined && account.id !== serviceAccount && others.length === 0
       // An account that was made for one key ends with it.
-      if (isAlone && account.name.startsWith(PREFIX)) return await deleteAccount(call, account.id)
+      if (isAlone && OURS.test(account.name)) return await deleteAccount(call, account.id)
       const { status } = await inProject(call, `api_keys/${encodeURIComponent(id)}`, { method: 'DELETE', expect: [400, 404] })
       if (status !== 400) return
       // Until 2026 only the account could be deleted.
@@ -169,4 +169,6 @@ export default function openaiKey(given: z.infer<typeof options>, world: World):
 type Refusal = { readonly error?: { readonly code?: unknown } }
 
 const PREFIX = 'keyturn-'
+/** Made for one key by a run. What only begins like that is somebody's. */
+const OURS = new RegExp(`^${PREFIX}[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 const nameOf = ({ attempt }: Call): string => `${PREFIX}${attempt}`

@@ -72,7 +72,8 @@ test('a deployment that fails, leads to another host or nowhere, or does not end
   expect(await failing({ status: 202 })).toBe('ERR_OUTSIDE_UNCERTAIN')
   expect(await failing({ status: 202, headers: { location: 'https://another.test/' } })).toBe('ERR_OUTSIDE_UNCERTAIN')
   expect(await failing({ status: 302, headers: { location: 'https://another.test/' } })).toBe('ERR_OUTSIDE_REFUSED')
-  expect(await failing({ status: 503 })).toBe('ERR_OUTSIDE_BUSY')
+  expect(await failing({ status: 503, headers: { 'retry-after': '1' } })).toBe('ERR_OUTSIDE_BUSY')
+  expect(await failing({ status: 503 })).toBe('ERR_OUTSIDE_UNCERTAIN')
   answers = [going]
   const late = targetOf({ pauseMs: 60_000 }).deploy(call(AbortSignal.timeout(500)), {})
   await expect(late).rejects.toMatchObject({ code: 'ERR_OUTSIDE_UNCERTAIN' })
