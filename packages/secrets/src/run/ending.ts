@@ -1,5 +1,5 @@
 import type { Credential } from '../secret/credential.ts'
-import type { Task } from '../secret/task.ts'
+import type { Paste, Task } from '../secret/task.ts'
 import { clearUp } from './creation.ts'
 import { gates } from './delivery.ts'
 import type { Outcome } from './outcome.ts'
@@ -84,21 +84,29 @@ export async function revoke(world: StepWorld): Promise<Outcome> {
       return { is: 'again', sentence: `the new credential does not work: ${verdict.sentence}. The old one is not ended; take the run back` }
     await world.remember({ revoking: true })
   }
-  if (rotator.revocation !== undefined) return await revokedByPerson(world, old)
+  if (rotator.revocation !== undefined)
+    return await endedByPerson(world, old, () => call(rotator, (each) => rotator.revocation?.(each, old) ?? nothing))
   await call(rotator, (each) => rotator.revoke(each, old, made))
   return { is: 'done', evidence: { id: old.id } }
 }
 
-async function revokedByPerson({ run, secret, now, call }: StepWorld, old: Credential): Promise<Outcome> {
+/** Waits until a person has ended it: until it is refused, or where nothing can try it, until they say so. */
+async function endedByPerson({ run, secret, now, call }: StepWorld, credential: Credential, ask: () => Promise<Task>): Promise<Outcome> {
   const { rotator, patienceMs } = secret
-  const verdict = await call(rotator, (each) => rotator.verify(each, old))
+  const asked = async (more: Partial<Task> = {}) => run.facts.task ?? { ...(await ask()), ...more, until: now + patienceMs }
+  if (rotator.unverified) {
+    if (run.facts.ended === run.steps[run.position]) return { is: 'done', evidence: { endedBy: 'a person, by their word' } }
+    const task = await asked({ paste: [wordOfTheEnd] })
+    return { is: 'wait', until: Math.max(task.until, now + 3_600_000), note: `waits for a person: ${task.title}`, facts: { task } }
+  }
+  const verdict = await call(rotator, (each) => rotator.verify(each, credential))
   if (!verdict.works && !verdict.later) return { is: 'done', evidence: { verdict: verdict.sentence } }
-  const task = run.facts.task ?? (await taskOf(await call(rotator, (each) => rotator.revocation?.(each, old) ?? nothing), now + patienceMs))
+  const task = await asked()
   return { is: 'wait', until: now + 60_000, note: `waits for a person: ${task.title}`, facts: { task } }
 }
 
 const nothing: Promise<Task> = Promise.resolve({ title: 'end the old credential', instructions: '', paste: [] })
-const taskOf = async (task: Task, until: number) => ({ ...task, until })
+const wordOfTheEnd: Paste = { part: 'ended', label: 'the word "ended", when it has', pattern: 'ended' }
 
 /** Asks a person for what no API makes. */
 export async function askPerson({ run, secret, old, made, now, call }: StepWorld): Promise<Outcome> {
@@ -157,8 +165,20 @@ export async function reinstate({ secret, old, call }: StepWorld): Promise<Outco
 
 /** Ends the new credential of a run that was given up, whether or not it is known. */
 export async function remove(world: StepWorld): Promise<Outcome> {
-  const { secret, made, old, call } = world
+  const { run, secret, made, old, call } = world
+  const { rotator } = secret
   if (made === null) return (await clearUp(world)) ?? { is: 'done' }
+  if (rotator.revocation !== undefined)
+    return await endedByPerson(world, made, async () => {
+      const { url } = await call(rotator, (each) => rotator.task?.(each, old) ?? nothing)
+      const name = `keyturn-${run.attempt}`
+      return {
+        title: 'End the new credential, which was given up',
+        instructions: `1. Look at its issuer for the credential that was made for this run: it was to be named \`${name}\`.\n2. End it. The older one is in use.`,
+        ...(url !== undefined && { url }),
+        paste: [],
+      }
+    })
   await call(secret.rotator, (each) => secret.rotator.revoke(each, made, old))
   return { is: 'done', evidence: { id: made.id } }
 }
