@@ -44,7 +44,7 @@ export interface SealedChange extends Change {
  * Rows opened and sealed before the event loop has its turn again: about a millisecond of work. An application in the same process
  * stays responsive, and the batch that is being written does not wait for this one to be sealed.
  */
-const breath = 64
+const breath = 128
 
 /**
  * Opens the values of some rows, encrypts again those that are not current, and decrypts each result to compare it. Changes nothing.

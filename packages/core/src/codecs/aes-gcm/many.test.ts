@@ -76,6 +76,40 @@ test('No flipped bit, truncation, other key or other associated data opens; its 
   for (const [index, plaintext] of opened.entries()) expect(plaintext === null).toBe(index % 2 === 0)
 })
 
+test('Of a large batch exactly what was damaged does not open, also where two messages have the same fault.', () => {
+  const key = randomBytes(32)
+  const aads = Array.from({ length: 130 }, (_, at) => randomBytes(at % 33))
+  const sealed = aads.map((aad, at) => seal(key, randomBytes(12), aad, randomBytes(at)))
+  const places = [[0], [129], [63, 64], [1, 2, 128], [0, 8, 16, 24, 65], [...sealed.keys()]]
+  for (const damaged of places) {
+    for (const byte of [0, 11, -1, -16]) {
+      const messages = sealed.map((bytes, at) => {
+        const copy = Buffer.from(bytes)
+        if (damaged.includes(at)) copy[byte < 0 ? copy.length + byte : byte]! ^= 0x80
+        return whole(copy, aads[at]!)
+      })
+      const opened = openMany(createSecretKey(key), messages)
+      expect([...opened.keys()].filter((at) => opened[at] === null)).toEqual(damaged)
+    }
+  }
+})
+
+test('Tags that are exchanged between messages open neither, and nothing is left of a batch for the next one.', () => {
+  const key = createSecretKey(randomBytes(32))
+  const drafts = Array.from({ length: 20 }, (_, at) => ({ plaintext: randomBytes(40 + at), aad: randomBytes(5) }))
+  const messages = (sealMany(key, drafts) as Message[]).map((message) => whole(slice(message), message.aad))
+  const [first, second] = [Buffer.from(messages[3]!.bytes), Buffer.from(messages[11]!.bytes)]
+  const tag = Buffer.from(first.subarray(-16))
+  second.copy(first, first.length - 16, second.length - 16)
+  tag.copy(second, second.length - 16)
+  const exchanged = messages.map((message, at) => (at === 3 ? whole(first, message.aad) : at === 11 ? whole(second, message.aad) : message))
+  const opened = openMany(key, exchanged)
+  expect([...opened.keys()].filter((at) => opened[at] === null)).toEqual([3, 11])
+  expect(openMany(key, messages)).toEqual(drafts.map(({ plaintext }) => plaintext))
+  expect(openMany(key, messages.slice(0, 1))).toEqual([drafts[0]!.plaintext])
+  expect(opened[4]).toEqual(drafts[4]!.plaintext)
+})
+
 const slice = ({ bytes, start, end }: Message) => Buffer.from(bytes.subarray(start, end))
 
 function openedByOpenSSL(key: Uint8Array, message: Message): Buffer {

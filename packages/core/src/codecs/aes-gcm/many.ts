@@ -1,16 +1,22 @@
 import { createCipheriv, createDecipheriv, type KeyObject } from 'node:crypto'
+import { endianness } from 'node:os'
+import { Blocks, WORDS, wordsFor } from './blocks.ts'
+import { hashBlocks, tablesOf } from './ghash.ts'
 import { fillNonce } from './nonce.ts'
 
 /**
  * Seals and opens many AES-256-GCM messages of one key at once: a second implementation (NIST SP 800-38D), for rotations.
  *
  * Node makes an object for each message, which costs several times what a short message itself does. Here all counter blocks of a batch
- * go through one AES-256-ECB call of OpenSSL, and GHASH is computed with a table of 256 multiples of H (Shoup's method, 8 bits at a time).
+ * go through one AES-256-ECB call of OpenSSL, and one tag of OpenSSL's says of all messages that are opened whether they are authentic:
+ * each is followed by the hash that its own tag stands for, and behind a message that has this hash GHASH is back at zero. Whoever does
+ * not know H has the faults of two messages cancel each other with a probability of at most one in 2^128 for each block of the batch: the
+ * same as for the tag of one message that long.
  *
- * OpenSSL and this check each other. What is opened here was sealed by either; `null` sends the caller to OpenSSL's own word. Of what
- * is sealed here OpenSSL opens one message in each batch before any is given out, and a rotation's verification opens all.
+ * The tags of what is sealed are computed here (`ghash.ts`). Of each batch OpenSSL opens one message, drawn at random, before any is given
+ * out; a rotation opens all of them again as above; and its verification opens each with OpenSSL alone.
  *
- * Its time depends on H through the processor's cache, as that of every table does: see docs/threat-model.md.
+ * The time of sealing depends on H through the processor's cache, as that of every table does: see docs/threat-model.md.
  */
 export interface Message {
   /** Holds `nonce(12) ‖ ciphertext ‖ tag(16)` from `start` to `end`. */
@@ -29,38 +35,49 @@ export interface Draft {
 const KEY_BYTES = 32
 const NONCE_BYTES = 12
 const TAG_BYTES = 16
-const BLOCK_BYTES = 16
-// Above it OpenSSL is faster one by one: it hashes with instructions of the processor.
+// Above it OpenSSL is faster one by one, and the number of a block would not stand in the last byte of its counter.
 const MOST_BYTES = 1024
-// x^128 + x^7 + x^2 + x + 1, with the bits of a byte in GCM's order.
-const POLYNOMIAL = 0xe1000000
+/** So few messages are not told apart where one of them is not authentic: OpenSSL is asked of each. */
+const FEW = 8
 
-/** What eight bits that leave on the right come back as on the left. */
-const reduction = Int32Array.from({ length: 256 }, (_, byte) => {
-  let sum = 0
-  for (let bit = 0; bit < 8; bit++) if ((byte >> bit) & 1) sum ^= POLYNOMIAL >>> (7 - bit)
-  return sum
-})
+// Words are read as their bytes lie in memory.
+const isLittleEndian = endianness() === 'LE'
 
-/** H times each byte: four words an entry. By key object, and gone with it. */
-const tables = new WeakMap<KeyObject, Int32Array>()
-
-/** The sum of GHASH while one message is hashed. */
-const sum = new Int32Array(4)
+// Ciphertexts, what is authenticated with them, and hashes: nothing that the key does not say as well.
+const hashed = new Blocks()
+const counters = new Blocks()
+const sum = new Int32Array(WORDS)
+const nonce = Buffer.alloc(NONCE_BYTES)
 
 /** The plaintexts in the order of the messages; null for what does not open here, as all do that are long or under a key that has not 32 bytes. */
 export function openMany(key: KeyObject, messages: readonly Message[]): (Buffer | null)[] {
-  if (key.symmetricKeySize !== KEY_BYTES || messages.some(isLong)) return messages.map(() => null)
-  const table = tables.get(key) ?? makeTable(key)
-  const stream = keyStream(key, messages)
-  const plaintexts = new Array<Buffer | null>(messages.length)
-  let at = 0
+  const plaintexts = new Array<Buffer | null>(messages.length).fill(null)
+  if (!isUsable(key) || messages.some(isLong)) return plaintexts
+  const ends = layOut(messages)
+  const stream = keyStream(key)
+  // One piece of memory for all: each by itself would cost more than its decryption.
+  const out = new Int32Array(stream.length)
+  let [at, masks] = [0, 0]
   for (let index = 0; index < messages.length; index++) {
     const message = messages[index] as Message
-    const length = message.end - message.start - NONCE_BYTES - TAG_BYTES
-    plaintexts[index] = length >= 0 && isAuthentic(table, message, stream, at) ? unmask(message, stream, at + BLOCK_BYTES) : null
-    at += BLOCK_BYTES * (1 + blocksOf(length))
+    const length = textLength(message)
+    if (length < 0) continue
+    const text = at + wordsFor(message.aad.length)
+    const words = wordsFor(length)
+    for (let word = 0; word < words; word++) {
+      out[masks + word] = (hashed.words[text + word] as number) ^ (stream[masks + WORDS + word] as number)
+    }
+    plaintexts[index] = Buffer.from(out.buffer, masks * 4, length)
+    // The hash that its tag stands for.
+    hashed.put(message.bytes, message.end - TAG_BYTES, message.end, text + words + WORDS)
+    for (let word = 0; word < WORDS; word++) {
+      const place = text + words + WORDS + word
+      hashed.words[place] = (hashed.words[place] as number) ^ (stream[masks + word] as number)
+    }
+    at = ends[index] as number
+    masks += WORDS + words
   }
+  refuse({ key, messages, plaintexts, ends }, 0, messages.length)
   return plaintexts
 }
 
@@ -71,44 +88,131 @@ export function openMany(key: KeyObject, messages: readonly Message[]): (Buffer 
  *   or OpenSSL does not open what was sealed
  */
 export function sealMany(key: KeyObject, drafts: readonly Draft[]): Message[] | null {
-  if (key.symmetricKeySize !== KEY_BYTES || drafts.length === 0) return null
-  let size = 0
-  for (const { plaintext } of drafts) {
-    if (plaintext.length > MOST_BYTES) return null
-    size += NONCE_BYTES + plaintext.length + TAG_BYTES
-  }
-  const bytes = Buffer.allocUnsafe(size)
-  const messages: Message[] = []
-  let start = 0
-  for (const { plaintext, aad } of drafts) {
-    fillNonce(nonce, NONCE_BYTES)
-    bytes.set(nonce, start)
-    const end = start + NONCE_BYTES + plaintext.length + TAG_BYTES
-    messages.push({ bytes, start, end, aad })
-    start = end
-  }
-  const table = tables.get(key) ?? makeTable(key)
-  const stream = keyStream(key, messages)
-  let at = 0
+  if (!isUsable(key) || drafts.length === 0 || drafts.some(({ plaintext }) => plaintext.length > MOST_BYTES)) return null
+  const messages = unsealed(drafts)
+  layOut(messages)
+  const stream = keyStream(key)
+  const tables = tablesOf(key)
+  const { bytes } = messages[0] as Message
+  let [at, masks] = [0, 0]
   for (let index = 0; index < messages.length; index++) {
-    const message = messages[index] as Message
-    const { plaintext } = drafts[index] as Draft
-    const from = message.start + NONCE_BYTES
-    for (let byte = 0; byte < plaintext.length; byte++) {
-      bytes[from + byte] = (plaintext[byte] as number) ^ (stream[at + BLOCK_BYTES + byte] as number)
+    const { start, end, aad } = messages[index] as Message
+    const length = end - start - NONCE_BYTES - TAG_BYTES
+    const text = at + wordsFor(aad.length)
+    const words = wordsFor(length)
+    for (let word = 0; word < words; word++) {
+      hashed.words[text + word] = (hashed.words[text + word] as number) ^ (stream[masks + WORDS + word] as number)
     }
-    hash(table, message)
-    for (let word = 0; word < 4; word++) {
-      bytes.writeInt32BE((sum[word] as number) ^ wordAt(stream, at + 4 * word, stream.length), message.end - TAG_BYTES + 4 * word)
-    }
-    at += BLOCK_BYTES * (1 + blocksOf(plaintext.length))
+    hashed.bytes.fill(0, text * 4 + length, (text + words) * 4)
+    const tag = text + words + WORDS
+    hashBlocks(tables, hashed.words, at, tag, sum)
+    for (let word = 0; word < WORDS; word++) hashed.words[tag + word] = (sum[word] as number) ^ (stream[masks + word] as number)
+    hashed.bytes.copy(bytes, start + NONCE_BYTES, text * 4, text * 4 + length)
+    hashed.bytes.copy(bytes, end - TAG_BYTES, tag * 4, tag * 4 + TAG_BYTES)
+    at = tag + WORDS
+    masks += WORDS + words
   }
   // Which one is drawn by its random nonce.
   const drawn = (bytes[0] as number) % messages.length
   return opens(key, messages[drawn] as Message, (drafts[drawn] as Draft).plaintext) ? messages : null
 }
 
-const nonce = Buffer.alloc(NONCE_BYTES)
+const isUsable = (key: KeyObject): boolean => isLittleEndian && key.symmetricKeySize === KEY_BYTES
+
+const textLength = ({ start, end }: Message): number => end - start - NONCE_BYTES - TAG_BYTES
+
+const isLong = (message: Message): boolean => textLength(message) > MOST_BYTES
+
+/** Messages with their nonces and, where the ciphertexts will be, the plaintexts. */
+function unsealed(drafts: readonly Draft[]): Message[] {
+  let size = 0
+  for (const { plaintext } of drafts) size += NONCE_BYTES + plaintext.length + TAG_BYTES
+  const bytes = Buffer.allocUnsafe(size)
+  let start = 0
+  return drafts.map(({ plaintext, aad }) => {
+    fillNonce(nonce, NONCE_BYTES)
+    bytes.set(nonce, start)
+    bytes.set(plaintext, start + NONCE_BYTES)
+    const message = { bytes, start, end: start + NONCE_BYTES + plaintext.length + TAG_BYTES, aad }
+    start = message.end
+    return message
+  })
+}
+
+/**
+ * Writes down what is hashed of each message, with room for a tag behind it, and its counter blocks: one for its tag, the others for its
+ * text. What is too short for a message has none of them.
+ *
+ * @returns behind which word each message ends
+ */
+function layOut(messages: readonly Message[]): Int32Array {
+  let [most, blocks] = [0, 0]
+  for (const message of messages) {
+    const words = wordsFor(textLength(message))
+    most += wordsFor(message.aad.length) + words + 2 * WORDS
+    blocks += WORDS + words
+  }
+  hashed.clear(most)
+  counters.clear(blocks)
+  const ends = new Int32Array(messages.length)
+  for (let index = 0; index < messages.length; index++) {
+    const message = messages[index] as Message
+    const length = textLength(message)
+    if (length >= 0) {
+      hashed.append(message.aad, 0, message.aad.length)
+      hashed.append(message.bytes, message.start + NONCE_BYTES, message.end - TAG_BYTES)
+      hashed.appendLengths(message.aad.length, length)
+      hashed.length += WORDS
+      counters.appendCounters(message.bytes, message.start, 1 + wordsFor(length) / WORDS)
+    }
+    ends[index] = hashed.length
+  }
+  return ends
+}
+
+function keyStream(key: KeyObject): Int32Array {
+  const cipher = createCipheriv('aes-256-ecb', key, null)
+  cipher.setAutoPadding(false)
+  const stream = cipher.update(counters.written())
+  return new Int32Array(stream.buffer, stream.byteOffset, stream.length >> 2)
+}
+
+interface Opened {
+  readonly key: KeyObject
+  readonly messages: readonly Message[]
+  readonly plaintexts: (Buffer | null)[]
+  readonly ends: Int32Array
+}
+
+/** Takes back the plaintexts, from one index up to another one, of messages that are not authentic, by halves until they are few. */
+function refuse(opened: Opened, from: number, to: number): void {
+  const { key, messages, plaintexts, ends } = opened
+  const [start, end] = [from === 0 ? 0 : (ends[from - 1] as number), to === 0 ? 0 : (ends[to - 1] as number)]
+  if (start === end || isZero(key, hashed.bytes.subarray(start * 4, end * 4))) return
+  if (to - from <= FEW) {
+    for (let index = from; index < to; index++) {
+      const plaintext = plaintexts[index] as Buffer | null
+      if (plaintext !== null && !opens(key, messages[index] as Message, plaintext)) plaintexts[index] = null
+    }
+    return
+  }
+  const middle = (from + to) >> 1
+  refuse(opened, from, middle)
+  refuse(opened, middle, to)
+}
+
+/** Whether GHASH of some blocks is zero: whether they have the tag of as many blocks of zeros. */
+function isZero(key: KeyObject, blocks: Buffer): boolean {
+  return tagOf(key, blocks).equals(tagOf(key, Buffer.alloc(blocks.length)))
+}
+
+/** OpenSSL's tag of an empty message. It is not given out, so that no nonce is used up. */
+function tagOf(key: KeyObject, aad: Buffer): Buffer {
+  const cipher = createCipheriv('aes-256-gcm', key, Buffer.alloc(NONCE_BYTES))
+  cipher.setAAD(aad)
+  cipher.final()
+  return cipher.getAuthTag()
+}
 
 /** OpenSSL's word on one message. */
 function opens(key: KeyObject, { bytes, start, end, aad }: Message, plaintext: Uint8Array): boolean {
@@ -122,136 +226,4 @@ function opens(key: KeyObject, { bytes, start, end, aad }: Message, plaintext: U
     return false
   }
   return Buffer.compare(opened, plaintext) === 0
-}
-
-const isLong = ({ start, end }: Message): boolean => end - start - NONCE_BYTES - TAG_BYTES > MOST_BYTES
-
-const blocksOf = (length: number): number => (length <= 0 ? 0 : (length + BLOCK_BYTES - 1) >> 4)
-
-/** For each message the block that masks its tag, then those that mask its bytes. */
-function keyStream(key: KeyObject, messages: readonly Message[]): Buffer {
-  let blocks = 0
-  for (const { start, end } of messages) blocks += 1 + blocksOf(end - start - NONCE_BYTES - TAG_BYTES)
-  const counters = Buffer.allocUnsafe(blocks * BLOCK_BYTES)
-  let at = 0
-  for (const { bytes, start, end } of messages) {
-    const count = 1 + blocksOf(end - start - NONCE_BYTES - TAG_BYTES)
-    for (let counter = 1; counter <= count; counter++) {
-      for (let index = 0; index < NONCE_BYTES; index++) counters[at + index] = bytes[start + index] as number
-      counters[at + 12] = counter >>> 24
-      counters[at + 13] = counter >>> 16
-      counters[at + 14] = counter >>> 8
-      counters[at + 15] = counter
-      at += BLOCK_BYTES
-    }
-  }
-  const cipher = createCipheriv('aes-256-ecb', key, null)
-  cipher.setAutoPadding(false)
-  return cipher.update(counters)
-}
-
-function isAuthentic(table: Int32Array, message: Message, stream: Uint8Array, at: number): boolean {
-  hash(table, message)
-  const to = message.end - TAG_BYTES
-  let difference = 0
-  for (let index = 0; index < 4; index++) {
-    difference |=
-      (sum[index] as number) ^ wordAt(stream, at + 4 * index, stream.length) ^ wordAt(message.bytes, to + 4 * index, message.end)
-  }
-  return difference === 0
-}
-
-/** GHASH of the associated data and the ciphertext of a message, in `sum`. */
-function hash(table: Int32Array, { bytes, start, end, aad }: Message): void {
-  const [from, to] = [start + NONCE_BYTES, end - TAG_BYTES]
-  sum.fill(0)
-  absorb(table, aad, 0, aad.length)
-  absorb(table, bytes, from, to)
-  // The lengths in bits, 64 of them each: long messages do not come here.
-  mix(1, aad.length * 8)
-  mix(3, (to - from) * 8)
-  multiply(table)
-}
-
-function unmask({ bytes, start, end }: Message, stream: Uint8Array, at: number): Buffer {
-  const from = start + NONCE_BYTES
-  const plaintext = Buffer.allocUnsafe(end - TAG_BYTES - from)
-  for (let index = 0; index < plaintext.length; index++) {
-    plaintext[index] = (bytes[from + index] as number) ^ (stream[at + index] as number)
-  }
-  return plaintext
-}
-
-function absorb(table: Int32Array, bytes: Uint8Array, from: number, to: number): void {
-  for (let at = from; at < to; at += BLOCK_BYTES) {
-    mix(0, wordAt(bytes, at, to))
-    mix(1, wordAt(bytes, at + 4, to))
-    mix(2, wordAt(bytes, at + 8, to))
-    mix(3, wordAt(bytes, at + 12, to))
-    multiply(table)
-  }
-}
-
-function mix(index: number, word: number): void {
-  sum[index] = (sum[index] as number) ^ word
-}
-
-/** Four bytes in network order; zeros from `end` on. */
-function wordAt(bytes: Uint8Array, at: number, end: number): number {
-  if (at + 4 <= end) {
-    return ((bytes[at] as number) << 24) | ((bytes[at + 1] as number) << 16) | ((bytes[at + 2] as number) << 8) | (bytes[at + 3] as number)
-  }
-  let word = 0
-  for (let index = 0; index < 4; index++) word = (word << 8) | (at + index < end ? (bytes[at + index] as number) : 0)
-  return word
-}
-
-/** The sum becomes the sum times H: Horner's rule over its bytes, from the last to the first. */
-function multiply(table: Int32Array): void {
-  let [a, b, c, d] = [0, 0, 0, 0]
-  for (let index = 3; index >= 0; index--) {
-    const word = sum[index] as number
-    for (let shift = 0; shift < 32; shift += 8) {
-      const out = d & 255
-      d = (d >>> 8) | (c << 24)
-      c = (c >>> 8) | (b << 24)
-      b = (b >>> 8) | (a << 24)
-      a = (a >>> 8) ^ (reduction[out] as number)
-      const entry = ((word >>> shift) & 255) << 2
-      a ^= table[entry] as number
-      b ^= table[entry + 1] as number
-      c ^= table[entry + 2] as number
-      d ^= table[entry + 3] as number
-    }
-  }
-  sum[0] = a
-  sum[1] = b
-  sum[2] = c
-  sum[3] = d
-}
-
-function makeTable(key: KeyObject): Int32Array {
-  const cipher = createCipheriv('aes-256-ecb', key, null)
-  cipher.setAutoPadding(false)
-  const h = cipher.update(Buffer.alloc(BLOCK_BYTES))
-  const table = new Int32Array(256 * 4)
-  let [a, b, c, d] = [0, 4, 8, 12].map((at) => h.readInt32BE(at)) as [number, number, number, number]
-  // The highest bit of a byte is x^0: 0x80 is H itself, and each halving multiplies by x.
-  for (let byte = 128; byte >= 1; byte >>= 1) {
-    table.set([a, b, c, d], byte * 4)
-    const out = d & 1
-    d = (d >>> 1) | (c << 31)
-    c = (c >>> 1) | (b << 31)
-    b = (b >>> 1) | (a << 31)
-    a = (a >>> 1) ^ (out === 1 ? POLYNOMIAL : 0)
-  }
-  for (let byte = 2; byte < 256; byte <<= 1) {
-    for (let other = 1; other < byte; other++) {
-      for (let word = 0; word < 4; word++) {
-        table[(byte + other) * 4 + word] = (table[byte * 4 + word] as number) ^ (table[other * 4 + word] as number)
-      }
-    }
-  }
-  tables.set(key, table)
-  return table
 }
