@@ -1,11 +1,12 @@
 import { execFileSync } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { chmod, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { chmod, chown, link, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseEnv } from 'node:util'
 import { afterAll, describe, expect, test } from 'vitest'
 import { storeConformance } from '../../../../test/conformance/secrets/store.ts'
+import { kindOf } from '../outside/failure.ts'
 import type { Call } from '../secret/call.ts'
 import envFile, { options } from './env-file.ts'
 
@@ -74,7 +75,12 @@ describe('what is written', () => {
     },
   )
 
-  test.each(['with\nbreak', 'with\rbreak', 'all \' " kinds'])(
+  test('a name behind a byte order mark is found: no second line of it is made', async () => {
+    expect(await write(await fileOf('\ufeffA=1\nB=2\n'), { A: 'new' })).toBe('\ufeffA=new\nB=2\n')
+    expect(await write(await fileOf('\ufeffA=1\nB=2\n'), { A: null })).toBe('\ufeffB=2\n')
+  })
+
+  test.each(['with\nbreak', 'with\rbreak', 'all \' " kinds', 'quotes that end\\'])(
     'a value that readers would read differently is refused: %j',
     async (value) => {
       const path = await fileOf('A=1\n')
@@ -164,6 +170,95 @@ describe('the file', () => {
       code: 'ERR_OUTSIDE_REFUSED',
     })
     await expect(envFile({ path: folder }).look(call(), ['A'])).rejects.toMatchObject({ code: 'ERR_OUTSIDE_REFUSED' })
+  })
+})
+
+describe('what the file is to others', () => {
+  const asNobody = async <T>(work: () => Promise<T>): Promise<T> => {
+    process.setegid?.(65_534)
+    process.seteuid?.(65_534)
+    try {
+      return await work()
+    } finally {
+      process.seteuid?.(0)
+      process.setegid?.(0)
+    }
+  }
+  /** A file in a folder that everybody may write in. */
+  const sharedFile = async (mode: number, folderMode = 0o777): Promise<string> => {
+    const shared = await mkdtemp(join(folder, 'shared-'))
+    await chmod(folder, 0o711)
+    await chmod(shared, folderMode)
+    await writeFile(join(shared, 'env'), 'A=1\n')
+    await chmod(join(shared, 'env'), mode)
+    return join(shared, 'env')
+  }
+  const kindOfWrite = (path: string) =>
+    envFile({ path })
+      .write(call(), { A: 'new' })
+      .then(() => 'done', kindOf)
+
+  test('bytes that are no UTF-8 would be lost: the file is refused and stays as it is', async () => {
+    const path = await fileOf(null)
+    const bytes = Buffer.from('A=1\nOTHER=pa\xdfwort\n', 'latin1')
+    await writeFile(path, bytes, { mode: 0o600 })
+    expect(await kindOfWrite(path)).toBe('refused')
+    expect(await readFile(path)).toEqual(bytes)
+    expect(await envFile({ path }).check(call(), ['A'])).toMatchObject([{ severity: 'fault', sentence: expect.stringContaining('UTF-8') }])
+  })
+
+  test('a file with a second name is refused: who reads it by that one would keep the old value', async () => {
+    const path = await fileOf('A=1\n')
+    await link(path, `${path}-second`)
+    expect(await envFile({ path }).check(call(), ['A'])).toMatchObject([
+      { severity: 'fault', sentence: expect.stringContaining('hard link') },
+    ])
+    expect(await kindOfWrite(path)).toBe('refused')
+    expect(await readFile(`${path}-second`, 'utf8')).toBe('A=1\n')
+  })
+
+  test.runIf(process.geteuid?.() === 0).each([
+    ['of somebody else, for a group of ours: it would be ours, and its owner might not read it any more', 1, 0o660, 'refused'],
+    ['of somebody else, for everybody', 1, 0o664, 'done'],
+    ['of our own', 65_534, 0o600, 'done'],
+  ])('a file %s', async (_, uid, mode, kind) => {
+    const path = await sharedFile(mode)
+    await chown(path, uid, 65_534)
+    const [found, came] = await asNobody(async () => [await envFile({ path }).check(call(), ['A']), await kindOfWrite(path)] as const)
+    expect([came, found.some(({ severity }) => severity === 'fault')]).toEqual([kind, kind === 'refused'])
+    expect(await readFile(path, 'utf8')).toBe(kind === 'done' ? 'A=new\n' : 'A=1\n')
+    expect(await readdir(join(path, '..'))).toEqual(['env'])
+  })
+
+  test.runIf(process.geteuid?.() === 0)('what could not take the place of the file is not left beside it', async () => {
+    // In a folder with the sticky bit nobody replaces what is of somebody else.
+    const path = await sharedFile(0o604, 0o1777)
+    expect(await asNobody(() => kindOfWrite(path))).toBe('refused')
+    expect(await readdir(join(path, '..'))).toEqual(['env'])
+  })
+
+  test('git is asked without our variables, and runs no program that the repository names', async () => {
+    const repository = await mkdtemp(join(folder, 'repository-'))
+    const [told, hook, path] = [join(repository, 'told'), join(repository, 'hook.sh'), join(repository, 'env')]
+    await writeFile(hook, `#!/bin/sh\necho ran >> '${told}'\nprintf 'token\\0/\\0'\n`, { mode: 0o700 })
+    await writeFile(path, 'A=1\n', { mode: 0o600 })
+    const git = (...args: string[]) => execFileSync('git', args, { cwd: repository, stdio: 'ignore' })
+    git('init', '--quiet')
+    git('add', 'env')
+    git('config', 'core.fsmonitor', hook)
+    git('update-index', '--fsmonitor')
+    await rm(told, { force: true })
+    git('ls-files')
+    // Git itself runs it whenever it looks at its index.
+    expect(await readFile(told, 'utf8')).toContain('ran')
+    await rm(told)
+    process.env.GIT_DIR = '/nowhere'
+    try {
+      expect(await kindOfWrite(path)).toBe('refused')
+    } finally {
+      delete process.env.GIT_DIR
+    }
+    await expect(readFile(told)).rejects.toMatchObject({ code: 'ENOENT' })
   })
 })
 

@@ -14,8 +14,9 @@ export const options = z.strictObject({
  * A `.env` file, as dotenv, Docker Compose and a shell read it. All names change in one step; comments, order, quotes, line ends, mode and
  * owner stay, and a crash leaves the file before or after.
  *
- * Needs the right to write in the folder of the file. Refused: a file that git tracks, and a value with a line break or with quotes of
- * every kind, which readers understand differently. For Docker's own `--env-file`, which takes quotes as they stand, rotate values of
+ * Needs the right to write in the folder of the file. Refused: a file that git tracks, that is not in UTF-8, that has a hard link, or that is
+ * another user's and not for everybody to read; and a value with a line break, with quotes of every kind, or with a backslash at its end, which
+ * readers understand differently. For Docker's own `--env-file`, which takes quotes as they stand, rotate values of
  * letters, digits and `_ - . : / @ + = , % ?` only: those are written without quotes. After dotenv 17 and the documentation of Compose.
  */
 export default function envFile({ path }: z.infer<typeof options>): Store {

@@ -14,7 +14,8 @@ export const options = z.strictObject({
  * A JSON file that the application reads. A name is a member of the document, or a JSON Pointer: `/database/password`. All names change in one
  * step; comments (of both kinds), order, numbers, white space, mode and owner stay, and a crash leaves the file before or after.
  *
- * Needs the right to write in the folder of the file. Refused: a file that git tracks, and a place where an object or a list stands.
+ * Needs the right to write in the folder of the file. Refused: a file that git tracks, that is not in UTF-8, that has a hard link, or that is
+ * another user's and not for everybody to read; and a place where an object or a list stands.
  */
 export default function jsonFile({ path }: z.infer<typeof options>): Store {
   const file = new LockedFile(path)

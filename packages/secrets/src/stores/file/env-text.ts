@@ -1,9 +1,10 @@
 // A line that sets a name, as dotenv reads it: what stands before the value, the value, what stands behind it. Quotes may span lines.
 const assignment =
-  /^([ \t]*(?:export[ \t]+)?([A-Za-z_]\w*)[ \t]*=[ \t]*)('[^']*'|"(?:\\[\s\S]|[^"\\])*"|[^\r\n]*?)([ \t]+#[^\r\n]*|[ \t]*)(\r?\n|\r?$(?![\s\S]))/gm
+  /^(\uFEFF?[ \t]*(?:export[ \t]+)?([A-Za-z_]\w*)[ \t]*=[ \t]*)('[^']*'|"(?:\\[\s\S]|[^"\\])*"|[^\r\n]*?)([ \t]+#[^\r\n]*|[ \t]*)(\r?\n|\r?$(?![\s\S]))/gm
 
 /** What holds between quotes of a kind for every reader; without quotes nothing that a shell, dotenv or Compose would read as its own. */
-const fits: Record<string, RegExp> = { '': /^[\w.\-:/@+=,%?]*$/, "'": /^[^'\r\n\0]*$/, '"': /^[^"\\$`\r\n\0]*$/ }
+// Behind a backslash dotenv does not take a quote for the last one.
+const fits: Record<string, RegExp> = { '': /^[\w.\-:/@+=,%?]*$/, "'": /^(?:[^'\r\n\0]*[^'\r\n\0\\])?$/, '"': /^[^"\\$`\r\n\0]*$/ }
 
 /** Each name with its value; of a name that is there twice the last one, as every reader takes it. */
 export function envValues(text: string): Map<string, string> {
@@ -23,7 +24,7 @@ export function withEnvValues(text: string, values: { readonly [name: string]: s
     if (!Object.hasOwn(values, name)) return line
     seen.add(name)
     const value = values[name] ?? null
-    if (value === null) return ''
+    if (value === null) return before.startsWith('\uFEFF') ? '\uFEFF' : ''
     // What says the same already stays as it is written.
     return unquoted(old) === value ? line : `${before}${quoted(value, old.slice(0, 1))}${after}${end}`
   })

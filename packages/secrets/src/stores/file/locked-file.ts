@@ -1,5 +1,7 @@
+import { isUtf8 } from 'node:buffer'
 import { execFile } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
+import type { Stats } from 'node:fs'
 import { access, constants, link, open, readdir, readFile, realpath, rename, stat, unlink, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { basename, dirname, join } from 'node:path'
@@ -7,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { isKeyturnError } from '@keyturn/core'
 import { z } from 'zod'
 import { outside } from '../../outside/failure.ts'
+import { findings } from '../../outside/findings.ts'
 import type { Call, Finding } from '../../secret/call.ts'
 
 /** The path of a file. */
@@ -41,14 +44,17 @@ export class LockedFile {
     this.where = `the file ${path}`
   }
 
-  /** What stands in it; null where there is none. @throws `ERR_OUTSIDE_REFUSED` where it cannot be read */
+  /** What stands in it; null where there is none. @throws `ERR_OUTSIDE_REFUSED` where it cannot be read, or is no UTF-8: written again, it would be lost */
   async read(): Promise<string | null> {
+    let bytes: Buffer
     try {
-      return await readFile(this.#path, 'utf8')
+      bytes = await readFile(this.#path)
     } catch (error) {
       if (codeOf(error) === 'ENOENT') return null
       throw outside('refused', this.where, `it cannot be read (${codeOf(error)})`)
     }
+    if (!isUtf8(bytes)) throw outside('refused', this.where, 'it is not in UTF-8')
+    return bytes.toString('utf8')
   }
 
   /**
@@ -76,9 +82,11 @@ export class LockedFile {
     const warning = (sentence: string) => found.push({ severity: 'warning', sentence: `${this.where}: ${sentence}` })
     const mode = await stat(this.#path).catch(() => null)
     if (mode !== null && !mode.isFile()) fault('it is no file')
+    else if (mode !== null) found.push(...(await findings(() => this.read().then(() => []))))
+    const keeps = mode === null ? null : whyNot(mode, process.geteuid?.() ?? mode.uid)
+    if (keeps !== null) fault(keeps)
     const folder = dirname(await realpath(this.#path).catch(() => this.#path))
     if (!(await mayAccess(folder, constants.W_OK | constants.X_OK))) fault('its folder is not there, or may not be written')
-    if (mode !== null && !(await mayAccess(this.#path, constants.R_OK))) fault('it may not be read')
     if (mode !== null && (mode.mode & 0o077) !== 0) warning('other users of this machine may read it. chmod 600 takes that away')
     if ((await this.#git('ls-files', '--error-unmatch')) === 0)
       fault('git tracks it: a secret would be committed. Take it out of the repository first')
@@ -94,24 +102,18 @@ export class LockedFile {
     const next = edit(before)
     if (next === before) return
     const kept = before === null ? null : await stat(path)
+    const why = kept === null ? null : whyNot(kept, process.geteuid?.() ?? kept.uid)
+    if (why !== null) throw outside('refused', this.where, why)
     const temporary = join(folder, `${prefix}${call.attempt}`)
-    const file = await open(temporary, 'wx', 0o600)
     try {
-      if (kept !== null) {
-        // Who is not root may not give files away; then it stays with the one who writes.
-        await file.chown(kept.uid, kept.gid).catch(() => {})
-        await file.chmod(kept.mode & 0o777)
-      }
-      await file.writeFile(next)
-      await file.sync()
-    } finally {
-      await file.close()
+      await writeLike(kept, temporary, next)
+      if ((await this.read()) !== before || call.signal.aborted)
+        throw outside('busy', this.where, 'somebody else changed it at the same time, or the time was over')
+      await rename(temporary, path)
+    } catch (error) {
+      await unlink(temporary).catch(() => {})
+      throw error
     }
-    if ((await this.read()) !== before || call.signal.aborted) {
-      await unlink(temporary)
-      throw outside('busy', this.where, 'somebody else changed it at the same time, or the time was over')
-    }
-    await rename(temporary, path)
     const directory = await open(folder)
     await directory.sync().finally(() => directory.close())
   }
@@ -133,10 +135,39 @@ export class LockedFile {
 
   /** The exit code of a question to git about the file; 128 and up outside of a repository, null without git. */
   #git(...question: string[]): Promise<number | null> {
-    const args = ['-c', 'safe.directory=*', '-C', dirname(this.#path), ...question, '--', basename(this.#path)]
+    // In a repository of somebody else, too, of which it would run a program that its settings name: this one not.
+    const settings = ['-c', 'safe.directory=*', '-c', 'core.fsmonitor=false']
+    const args = [...settings, '-C', dirname(this.#path), ...question, '--', basename(this.#path)]
+    const { PATH, HOME } = process.env
     return new Promise((resolve) => {
-      execFile('git', args, (error) => resolve(error === null ? 0 : typeof error.code === 'number' ? error.code : null))
+      execFile('git', args, { env: { PATH, HOME } }, (error) =>
+        resolve(error === null ? 0 : typeof error.code === 'number' ? error.code : null),
+      )
     })
+  }
+}
+
+/** Why a file in the place of this one would not be the same to those who read it; null where it would. */
+function whyNot({ uid, mode, nlink }: Stats, self: number): string | null {
+  if (nlink > 1) return 'it has a second name, a hard link, by which the old value would still be read'
+  // Who is not root may not give files away.
+  if (self === 0 || uid === self || (mode & 0o004) !== 0) return null
+  return 'it is of another user, and would be of the one who writes: its owner might not read it any more. Let its owner write it'
+}
+
+/** Writes a new file with the rights of another one, and flushes it. */
+async function writeLike(kept: Stats | null, path: string, text: string): Promise<void> {
+  const file = await open(path, 'wx', 0o600)
+  try {
+    if (kept !== null) {
+      // Who is not root keeps at least the group where that is theirs.
+      await file.chown(kept.uid, kept.gid).catch(() => file.chown(process.geteuid?.() ?? -1, kept.gid).catch(() => {}))
+      await file.chmod(kept.mode & 0o777)
+    }
+    await file.writeFile(text)
+    await file.sync()
+  } finally {
+    await file.close()
   }
 }
 
