@@ -37,6 +37,8 @@ export const redisAddress = z
 
 const CONNECT_MS = 10_000
 const passing = ['LOADING', 'BUSY', 'MASTERDOWN', 'TRYAGAIN', 'CLUSTERDOWN']
+/** Whether another time would be another answer. That there is no room has no word of its own. */
+const isPassing = ({ word, message }: RedisRefusal): boolean => passing.includes(word) || /^ERR max number of clients/.test(message)
 /** Wrong password or no such user; no password where one is needed. */
 const loginRefused = ['WRONGPASS', 'NOAUTH']
 
@@ -64,7 +66,7 @@ export async function inRedis<T>(login: RedisLogin, work: (session: RedisSession
     await logIn(session, login)
     return await work(session)
   } catch (error) {
-    if (error instanceof RedisRefusal) throw outside(passing.includes(error.word) ? 'busy' : 'refused', where, `it answered ${error.word}`)
+    if (error instanceof RedisRefusal) throw outside(isPassing(error) ? 'busy' : 'refused', where, `it answered ${error.word}`)
     throw error
   } finally {
     signal.removeEventListener('abort', stop)
@@ -83,7 +85,8 @@ export async function tryRedis(login: RedisLogin): Promise<string | null> {
       })
       return null
     } catch (error) {
-      if (error instanceof RedisRefusal && (loginRefused.includes(error.word) || error.word === 'ERR')) return error.word
+      const isRefused = error instanceof RedisRefusal && (loginRefused.includes(error.word) || error.word === 'ERR') && !isPassing(error)
+      if (isRefused) return error.word
       throw error
     }
   })

@@ -9,6 +9,7 @@ import { count } from '../../../../test/harness/counts.ts'
 import { callOf, knock, worldOf } from '../../../../test/harness/parts.ts'
 import { startProxy } from '../../../../test/harness/proxy.ts'
 import { canStartRedis, type RedisServer, startRedis } from '../../../../test/harness/redis-server.ts'
+import { kindOf } from '../outside/failure.ts'
 import type { Credential } from '../secret/credential.ts'
 import redisAcl, { options } from './redis-acl.ts'
 
@@ -104,6 +105,13 @@ describe.skipIf(!canStartRedis)('redis-acl', () => {
     expect(await rotator.verify(call, first)).toMatchObject({ works: false, later: false })
     for (const _ of [1, 2]) await rotator.revoke(call, next, null)
     expect(await hashesOf(0)).toEqual([])
+  })
+
+  test('the password that remains is not taken away, whoever asks for it.', async () => {
+    const [rotator, next] = [open(), await made()]
+    const error = await rotator.revoke(callOf(), next, { ...next, id: 'another' }).catch((each: unknown) => each)
+    expect([kindOf(error), await hashesOf(0)]).toEqual(['refused', expect.arrayContaining([hash(next)])])
+    await rotator.revoke(callOf(), next, null)
   })
 
   test('a client that logs in without pause is never refused.', async () => {

@@ -40,7 +40,6 @@ const hashOf = (password: string): string => createHash('sha256').update(passwor
 export default function redisAcl({ nodes, user, endSessions }: z.infer<typeof options>, world: World): Rotator {
   const nameOf = (index: number) => `Redis, ${nodes.length === 1 ? `user "${user}"` : `node ${index + 1}, user "${user}"`}`
   /** One node after the other: what fails on one leaves the others for the repetition. */
-  /** One node after the other: what fails on one leaves the others for the repetition. */
   const onEach = async <T>(call: Call, self: readonly (Credential | null)[], work: Work<T>): Promise<T[]> => {
     const results: T[] = []
     for (const [index, node] of nodes.entries()) {
@@ -104,6 +103,8 @@ export default function redisAcl({ nodes, user, endSessions }: z.infer<typeof op
 
     revoke: async (call, credential, successor) => {
       const { password } = credential.parts
+      if (password !== undefined && password === successor?.parts.password)
+        throw outside('refused', nameOf(0), 'it is the password that remains')
       if (password === undefined) throw outside('refused', nameOf(0), 'only a password can be taken away, and this credential has none')
       // A user that changes its own password cannot log in to be told so again.
       if (successor === null && !(await hasAdmin()) && !(await verify(call, credential)).works) return
