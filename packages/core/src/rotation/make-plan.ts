@@ -38,10 +38,24 @@ export interface Planning {
 /**
  * Looks at everything that a rotation needs, and changes nothing.
  *
+ * @throws what `survey` throws
+ */
+export async function makePlan(planning: Planning): Promise<Plan> {
+  const { plan, tables } = await survey(planning)
+  const salt = planning.salt ?? randomBytes(16).toString('hex')
+  return { ...plan, facts: factsOf(planning, tables, salt), salt }
+}
+
+/** A plan without what another one is compared with: recognising keys is slow on purpose, and a rotation without a plan needs none of it. */
+export type Survey = Omit<Plan, 'facts' | 'salt'>
+
+/**
+ * What a plan says, and the tables that it is about; changes nothing.
+ *
  * @throws UsageError for what would be refused: unknown tables and columns, no unique key, missing privileges, columns too short,
  *   equal keys, a key that opens no value of the sample; ConflictError while a hold stands
  */
-export async function makePlan(planning: Planning): Promise<Plan> {
+export async function survey(planning: Planning): Promise<{ readonly plan: Survey; readonly tables: readonly TableWalk[] }> {
   const { database, fields, options } = planning
   const mode = options.mode ?? 'online'
   if (fields.length === 0)
@@ -65,8 +79,7 @@ export async function makePlan(planning: Planning): Promise<Plan> {
   const planned = sampled.map(({ field }) => field)
   const rows = tables.reduce((sum, { shape }) => sum + shape.rows, 0)
   const typical = median(sampled.map(({ microseconds }) => microseconds))
-  const salt = planning.salt ?? randomBytes(16).toString('hex')
-  return {
+  const plan: Survey = {
     format: 'keyturn/plan/1',
     createdAt: new Date().toISOString(),
     keyring: planning.keyring,
@@ -91,9 +104,8 @@ export async function makePlan(planning: Planning): Promise<Plan> {
     ],
     alsoUsedFor: Object.entries(planning.alsoUsedFor ?? {}).map(([what, becomes]) => ({ what, becomes })),
     mustAccept: planned.flatMap(notOpening),
-    facts: factsOf(planning, tables, salt),
-    salt,
   }
+  return { plan, tables }
 }
 
 /** The first field is slower than the others, because its code is run for the first time. */

@@ -4,7 +4,7 @@ import type { Field } from '../field/field.ts'
 import { printReference } from '../field/reference.ts'
 import { candidates, type LiveKeyring } from '../keyring/live-keyring.ts'
 import type { ColumnShape } from './database.ts'
-import type { Planning } from './make-plan.ts'
+import type { Planning, Survey } from './make-plan.ts'
 import type { Plan, PlanFacts } from './plan.ts'
 import type { TableWalk } from './walks.ts'
 
@@ -100,7 +100,7 @@ export function assertUnchanged(planned: Plan, now: Plan): void {
  *
  * @throws `ERR_SAMPLE_SHARE`
  */
-export function assertAccepted(plan: Plan, accept: boolean, planned?: Plan): void {
+export function assertAccepted(plan: Survey, accept: boolean, planned?: Plan): void {
   const share = ({ sampled, opened }: { readonly sampled: number; readonly opened: number }) =>
     sampled === 0 ? 0 : (sampled - opened) / sampled
   const shares = new Map(planned?.fields.map((field) => [field.field, share(field)]))

@@ -7,7 +7,8 @@ import type { RotateOptions } from '../keyturn.ts'
 import type { Evidence } from './certify.ts'
 import { Conductor, eventOf } from './conductor.ts'
 import type { Database } from './database.ts'
-import { makePlan } from './make-plan.ts'
+import { makePlan, type Planning, survey } from './make-plan.ts'
+import type { Plan } from './plan.ts'
 import { assertAccepted, assertUnchanged } from './plan-facts.ts'
 import { planFileDigest } from './plan-file.ts'
 import type { VersionSource } from './readers.ts'
@@ -40,8 +41,7 @@ export async function rotate(rotation: Rotation): Promise<RotationResult> {
   if (unfinished !== null) throw fail('ERR_ROTATION_RUNNING', keyring.name, unfinished.id, unfinished.state, unfinished.id)
   const planning = { keyring: keyring.name, database, fields, options, newVersion, createsState: false, recorded, waitMs: waitMs(rotation) }
   const planned = options.plan
-  const plan = await makePlan(planned === undefined ? planning : { ...planning, salt: planned.salt })
-  if (planned !== undefined) assertUnchanged(planned, plan)
+  const plan = planned === undefined ? (await survey(planning)).plan : await makeAgain(planned, planning)
   assertAccepted(plan, options.accept ?? false, planned)
   const id = randomUUID()
   const version = newVersion ? await versions.addPending() : keyring.snapshot.active
@@ -66,6 +66,13 @@ export async function rotate(rotation: Rotation): Promise<RotationResult> {
       data: { keyring: run.keyring, mode: run.mode, ...(planned === undefined ? {} : { plan: planFileDigest(planned) }) },
     })
   return await new Conductor(rotation, run, recorded).conduct()
+}
+
+/** A plan made anew. @throws `ERR_PLAN_CHANGED` where it is no more the one that was made before */
+async function makeAgain(planned: Plan, planning: Planning): Promise<Plan> {
+  const plan = await makePlan({ ...planning, salt: planned.salt })
+  assertUnchanged(planned, plan)
+  return plan
 }
 
 /** Goes on with a run that was paused, that waits, or whose process died. @throws `ERR_RESUME_KEYS`, `ERR_ROTATION_STATE`, `ERR_LEASE_HELD` */
