@@ -111,3 +111,28 @@ test('options that cannot work are refused.', () => {
   for (const wrong of [{}, { file: 'a', command: ['b'] }, { file: 'a', pattern: '(' }, { command: [] }, { file: 'a', windowMs: 1 }])
     expect(options.safeParse(wrong).success, JSON.stringify(wrong)).toBe(false)
 })
+
+test.each([
+  [-120, 1, true],
+  [60, 0, true],
+  [330, 0, true],
+  // The newest line is some time old, and of this zone.
+  [-47, 0, false],
+  [-2, 0, false],
+])(
+  'times without a zone that are %i minutes off are found before: no line after the deployment would ever count.',
+  async (minutes, seconds, wrong) => {
+    const local = (ms: number) => {
+      const date = new Date(ms)
+      const two = (number: number) => String(number).padStart(2, '0')
+      const day = [date.getFullYear(), two(date.getMonth() + 1), two(date.getDate())].join('-')
+      return `${day} ${[date.getHours(), date.getMinutes(), date.getSeconds()].map(two).join(':')}`
+    }
+    await writeFile(file, `${local(now + minutes * minute - seconds * 1_000)} all is well\n`)
+    const found = await open().check(callOf())
+    expect(found.map(({ severity, sentence }) => [severity, /zone/.test(sentence)])).toEqual(wrong ? [['fault', true]] : [])
+    // One that says its zone is believed.
+    await writeFile(file, line(-minutes * minute, 'all is well'))
+    expect(await open().check(callOf())).toEqual([])
+  },
+)

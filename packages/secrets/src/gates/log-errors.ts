@@ -8,7 +8,7 @@ import { findings } from '../outside/findings.ts'
 import { commandLine, environment, runProgram } from '../outside/program.ts'
 import type { Call, World } from '../secret/call.ts'
 import type { Gate } from '../secret/gate.ts'
-import { timeOf } from './log/line-time.ts'
+import { isZoneless, timeOf } from './log/line-time.ts'
 
 /** How Postgres, Redis, cloud providers, identity providers and most applications say that a login was refused. */
 const authenticationErrors =
@@ -64,10 +64,12 @@ export default function logErrors(given: z.infer<typeof options>, world: World):
 
   /** Lines that match and were written from `since` on; and whether there was any line, and any with a time. */
   const count = async (call: Call, since: number) => {
-    const seen = { matches: 0, lines: 0, timed: 0 }
+    const seen: Seen = { matches: 0, lines: 0, timed: 0, zoneless: null }
     let time: number | null = null
     const onLine = (line: string) => {
-      time = timeOf(line) ?? time
+      const own = timeOf(line)
+      if (own !== null) seen.zoneless = isZoneless(line) ? own : null
+      time = own ?? time
       seen.lines++
       if (time !== null) seen.timed++
       // A program was asked for these lines; in a file, what has no time before it may be of any.
@@ -89,8 +91,13 @@ export default function logErrors(given: z.infer<typeof options>, world: World):
     settleMs: windowMs * 2,
     check: (call) =>
       findings(async () => {
-        const { lines, timed } = await count(call, world.now() - windowMs)
-        if (file === undefined || lines === 0 || timed > 0) return []
+        const { lines, timed, zoneless } = await count(call, world.now() - windowMs)
+        if (file === undefined || lines === 0) return []
+        if (zoneless !== null && isOfAnotherZone(zoneless, (await stat(file)).mtimeMs))
+          return [
+            { severity: 'fault', sentence: `${where}: its times say no zone, and are not of that of this machine. Log them with a zone` },
+          ]
+        if (timed > 0) return []
         return [
           {
             severity: 'fault',
@@ -109,6 +116,24 @@ export default function logErrors(given: z.infer<typeof options>, world: World):
       return now - since < windowMs ? { works: false, later: true, sentence } : { works: true, sentence }
     },
   }
+}
+
+interface Seen {
+  matches: number
+  lines: number
+  timed: number
+  /** The time of the newest line that has one, if it says no zone. */
+  zoneless: number | null
+}
+
+const HALF_HOUR_MS = 1_800_000
+const NEAR_MS = 60_000
+
+/** Whether the newest line is off from when the file was written by as much as zones differ: half hours, up to fourteen. */
+function isOfAnotherZone(newest: number, writtenAt: number): boolean {
+  const off = Math.abs(writtenAt - newest)
+  const rest = off % HALF_HOUR_MS
+  return off > HALF_HOUR_MS - NEAR_MS && off <= 28 * HALF_HOUR_MS + NEAR_MS && Math.min(rest, HALF_HOUR_MS - rest) <= NEAR_MS
 }
 
 async function readLog(

@@ -15,6 +15,12 @@ export function timeOf(line: string): number | null {
   return fromIso(text) ?? fromCommon(text) ?? fromEpoch(text)
 }
 
+/** Whether the time of a line says no zone. */
+export function isZoneless(line: string): boolean {
+  const [found, , , , zone] = iso.exec(line.slice(0, LOOKED_AT)) ?? []
+  return found !== undefined && zone === undefined
+}
+
 function fromIso(text: string): number | null {
   const [found, date, time, fraction = '0', zone = ''] = iso.exec(text) ?? []
   if (found === undefined) return null
