@@ -32,6 +32,7 @@ export function development({ folder, url, restart, connect, openai }: Desk) {
           vault: 'cloudforge',
           item: 'openai-development',
           values: { credential: '{value}' },
+          truth: true,
         },
         { store: 'env-file', path: `${folder}/.env`, values: { OPENAI_API_KEY: '{value}' } },
       ],

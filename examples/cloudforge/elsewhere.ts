@@ -3,11 +3,12 @@ import type { SecretConfig } from '@keyturn/secrets'
 import { defined, handbook, type Places } from './places.ts'
 
 /** Credentials of what does not run on Fly: its consumers read them where they stand, at each use. */
-export function elsewhere({ aws: { region, endpoint, credentials }, entra, grace }: Places) {
+export function elsewhere({ aws: { region, endpoint, credentials }, entra, grace, warehouse }: Places) {
   const inAws = defined({ region, endpoint, credentials })
   const common = { grace: grace.others, owner: 'data' } as const
   return {
-    // An RDS database. AWS rotates it by a function of its own; Keyturn turns that on, starts it and watches it.
+    // An RDS database with two users that take turns. AWS rotates it by a function of its own; Keyturn turns that on, starts it, watches it, and logs
+    // in with what came of it.
     warehouse: {
       ...common,
       rotator: {
@@ -16,8 +17,11 @@ export function elsewhere({ aws: { region, endpoint, credentials }, entra, grace
         secret: 'cloudforge/warehouse',
         users: 'two',
         everyDays: 90,
-        address: 'postgres://warehouse.internal:5432/warehouse',
+        ...warehouse,
       },
+      // Nothing has to be named: AWS says what is in use.
+      first: {},
+      gates: [{ gate: 'logins', url: warehouse.address.replace('//', '//{user}:{password}@') }],
       every: '90d',
       automatic: true,
       runbook: `${handbook}#warehouse`,

@@ -10,9 +10,10 @@ type GateConfig = NonNullable<SecretConfig['gates']>[number]
 /** Every credential of CloudForge: who answers for it, where it stands, how often it changes, and what shows that it works. */
 export function inventory(places: Places) {
   const { api, grace, entra, aws } = places
-  /** The source of truth: one item for each secret in the vault `cloudforge`. */
+  /** The source of truth: `op://cloudforge/ITEM/FIELD`. A rotation writes there; what people write there, `keyturn secrets sync` takes over. */
   const vault = (item: string, values: StoreConfig['values']): StoreConfig => {
-    return { store: 'one-password', endpoint: places.connect, token: env('OP_CONNECT_TOKEN'), vault: 'cloudforge', item, values }
+    const connect = { endpoint: places.connect, token: env('OP_CONNECT_TOKEN') }
+    return { store: 'one-password', ...connect, vault: 'cloudforge', item, values, truth: true }
   }
   const app = { app: 'cloudforge', token: env('FLY_API_TOKEN'), ...places.fly }
   /** What the machines boot with. */
@@ -24,6 +25,21 @@ export function inventory(places: Places) {
     ...(component === undefined ? [] : [{ gate: 'health', url: `${api}/health`, path: `.components.${component}`, settleMs: 60_000 }]),
     { gate: 'smoke', url: `${api}/v1/projects`, basic: { user: env('SMOKE_CLIENT'), password: env('SMOKE_SECRET') }, settleMs: 60_000 },
   ]
+  const { bouncer } = places
+  /** Where the API logs in to Postgres. */
+  const pooled = bouncer?.address ?? places.postgres
+  const bouncerUsers: StoreConfig[] =
+    bouncer === undefined
+      ? []
+      : [
+          {
+            store: 'pgbouncer',
+            path: bouncer.users,
+            console: env('PGBOUNCER_CONSOLE_URL'),
+            // Both roles are let in until no machine comes as the old one any more.
+            values: { current: '{user} {verifier}', previous: '{previous.user} {previous.verifier}' },
+          },
+        ]
   const quarterly = { every: '90d', window: '02:00-05:00', jitter: '2h' } as const
   const secret = (config: Omit<SecretConfig, 'targets' | 'runbook'> & { readonly anchor: string }): SecretConfig => {
     const { anchor, ...rest } = config
@@ -33,12 +49,12 @@ export function inventory(places: Places) {
   return defineSecrets({
     'jwt-signing-key': secret({
       owner: 'platform',
+      group: 'integrations',
       anchor: 'jwt-signing-key',
       rotator: { rotator: 'jwt-secret', algorithm: 'HS256' },
       ...quarterly,
       automatic: true,
       grace: grace.tokens,
-      first: { value: env('JWT_SECRET') },
       stores: [
         vault('jwt-signing-key', { credential: '{value}' }),
         variables({ JWT_SECRET: '{value}', JWT_NEXT: '{next.value}', JWT_PREVIOUS_SIGNING_KEY: '{previous.value}' }),
@@ -47,6 +63,7 @@ export function inventory(places: Places) {
     }),
     postgres: secret({
       owner: 'platform',
+      group: 'postgres',
       anchor: 'postgres',
       rotator: {
         rotator: 'postgres-roles',
@@ -57,20 +74,21 @@ export function inventory(places: Places) {
       },
       ...quarterly,
       automatic: true,
-      first: { user: env('POSTGRES_USER'), password: env('POSTGRES_PASSWORD') },
       stores: [
         vault('postgres', { username: '{user}', password: '{password}' }),
-        variables({ DATABASE_URL: `postgres://{user}:{password}@${places.postgres}` }),
+        // It lets in who stands there, and has to know the new role before anybody comes as that one.
+        ...bouncerUsers,
+        variables({ DATABASE_URL: `postgres://{user}:{password}@${pooled}` }),
       ],
-      gates: [{ gate: 'logins', url: `postgres://{user}:{password}@${places.postgres}` }, ...works('postgres')],
+      gates: [{ gate: 'logins', url: `postgres://{user}:{password}@${pooled}` }, ...works('postgres')],
     }),
     redis: secret({
       owner: 'platform',
+      group: 'integrations',
       anchor: 'redis',
       rotator: { rotator: 'redis-acl', nodes: [env('REDIS_ADMIN_URL')], user: 'cloudforge' },
       ...quarterly,
       automatic: true,
-      first: { user: env('REDIS_USER'), password: env('REDIS_PASSWORD') },
       stores: [
         vault('redis', { username: '{user}', password: '{password}' }),
         variables({ REDIS_URL: `redis://{user}:{password}@${places.redis}` }),
@@ -79,38 +97,39 @@ export function inventory(places: Places) {
     }),
     anthropic: secret({
       owner: 'intelligence',
+      group: 'integrations',
       anchor: 'anthropic',
       rotator: defined({ rotator: 'anthropic-key', admin: env('ANTHROPIC_ADMIN_KEY'), endpoint: places.anthropic }),
       every: '180d',
       automatic: false,
       risk: 'high',
-      first: { value: env('ANTHROPIC_API_KEY') },
       stores: [vault('anthropic', { credential: '{value}' }), variables({ ANTHROPIC_API_KEY: '{value}' })],
       gates: works('ai_provider'),
     }),
     openai: secret({
       owner: 'intelligence',
+      group: 'integrations',
       anchor: 'openai',
       rotator: { rotator: 'openai-key', admin: env('OPENAI_ADMIN_KEY'), ...places.openai },
       every: '180d',
       automatic: true,
       risk: 'high',
-      first: { value: env('OPENAI_API_KEY') },
       stores: [vault('openai', { credential: '{value}' }), variables({ OPENAI_API_KEY: '{value}' })],
       gates: works('ai_provider'),
     }),
     okta: secret({
       owner: 'security',
+      group: 'integrations',
       anchor: 'okta',
       rotator: { rotator: 'okta-api-token', org: places.okta, admin: env('OKTA_ADMIN_TOKEN') },
       every: '90d',
       automatic: false,
-      first: { value: env('OKTA_API_TOKEN') },
       stores: [vault('okta', { credential: '{value}' }), variables({ OKTA_API_TOKEN: '{value}' })],
       gates: works('identity_provider'),
     }),
     entra: secret({
       owner: 'security',
+      group: 'integrations',
       anchor: 'entra',
       rotator: defined({
         rotator: 'entra-client-secret',
@@ -124,30 +143,33 @@ export function inventory(places: Places) {
       }),
       every: '365d',
       automatic: true,
-      first: { clientSecret: env('ENTRA_CLIENT_SECRET') },
       stores: [vault('entra', { credential: '{clientSecret}' }), variables({ ENTRA_CLIENT_SECRET: '{clientSecret}' })],
       gates: works('identity_provider'),
     }),
     aws: secret({
       owner: 'platform',
+      group: 'integrations',
       anchor: 'aws',
       rotator: { rotator: 'aws-iam-access-key', ...aws },
       every: '90d',
       automatic: true,
-      first: { accessKeyId: env('APP_AWS_ACCESS_KEY_ID'), secretAccessKey: env('APP_AWS_SECRET_ACCESS_KEY') },
       stores: [
         vault('aws', { username: '{accessKeyId}', credential: '{secretAccessKey}' }),
         variables({ AWS_ACCESS_KEY_ID: '{accessKeyId}', AWS_SECRET_ACCESS_KEY: '{secretAccessKey}' }),
       ],
       gates: works('aws'),
     }),
+    // Bought by the year: people make it and end it, and Keyturn brings it from its item to the machines.
+    'threat-feed': secret({
+      owner: 'intelligence',
+      group: 'threat-intelligence',
+      anchor: 'threat-feed',
+      rotator: { rotator: 'kept', request: { url: `${places.feed}/v1/account`, headers: { 'x-api-key': '{value}' } } },
+      every: '365d',
+      risk: 'high',
+      stores: [vault('threat-feed', { credential: '{value}' }), variables({ THREAT_FEED_KEY: '{value}' })],
+      gates: works('threat_intelligence'),
+    }),
     ...elsewhere(places),
   })
 }
-
-/** Which secrets are brought in line together: `keyturn secrets sync openai anthropic`. */
-export const groups = {
-  postgres: ['postgres'],
-  integrations: ['jwt-signing-key', 'redis', 'okta', 'entra', 'aws'],
-  'threat-intelligence': ['openai', 'anthropic'],
-} as const

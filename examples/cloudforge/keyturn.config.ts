@@ -13,10 +13,17 @@ export default defineConfig({
     api: 'https://api.cloudforge.example',
     postgres: 'db.internal:5432/cloudforge',
     postgresRoles: ['cloudforge_a', 'cloudforge_b'],
+    // On this machine: Keyturn writes its file of users and has it reload.
+    bouncer: { address: 'pool.internal:6432/cloudforge', users: '/etc/pgbouncer/users.txt' },
+    warehouse: {
+      address: 'postgres://warehouse.internal:5432/warehouse',
+      lambda: 'arn:aws:lambda:eu-central-1:111122223333:function:rotate-warehouse',
+    },
     redis: 'cache.internal:6379',
     connect: 'http://connect.internal:8080',
     openai: { project: 'proj_cloudforge' },
     okta: 'https://cloudforge.okta.com',
+    feed: 'https://feed.example',
     entra: {
       tenant: 'cloudforge.onmicrosoft.com',
       clientId: '2f9a1f3e-7c1b-4c58-9c0d-6f1b2a3c4d5e',

@@ -7,14 +7,25 @@ export interface Places {
   /** The server of Postgres and the database, without a login: `db.internal:5432/cloudforge`. */
   readonly postgres: string
   readonly postgresRoles: readonly [string, string]
+  /** The PgBouncer through which the API logs in to Postgres; without it, the API does so directly. */
+  readonly bouncer?: {
+    /** Its address and the database, without a login. */
+    readonly address: string
+    /** Its `auth_file`, on the machine on which Keyturn runs. */
+    readonly users: string
+  }
   /** The server of Redis, without a login. */
   readonly redis: string
   /** The Connect server of 1Password. */
   readonly connect: string
   readonly fly?: { readonly endpoint: string; readonly pauseMs: number }
+  /** The database of the reports, which AWS rotates. */
+  readonly warehouse: { readonly address: string; readonly lambda: string }
   readonly anthropic?: string
   readonly openai: { readonly project: string; readonly endpoint?: string }
   readonly okta: string
+  /** The API of the feed of threats. */
+  readonly feed: string
   readonly entra: { readonly tenant: string; readonly clientId: string; readonly adminId: string; readonly scope?: string } & {
     readonly login?: string
     readonly graph?: string

@@ -3,7 +3,6 @@ import { join } from 'node:path'
 import type { Run, Secrets } from '@keyturn/secrets'
 import { expect } from 'vitest'
 import { development } from '../../examples/cloudforge/development.ts'
-import { groups } from '../../examples/cloudforge/inventory.ts'
 import { root, startChild } from '../harness/child.ts'
 import { ask } from './asking.ts'
 import { startEverywhere } from './cloudforge/everywhere.ts'
@@ -168,41 +167,78 @@ test('C10 A developer gets a new key: .env has it and keeps its mode and comment
     await expect.poll(() => server.stdout.match(/"event":"listening"/g), { timeout: 60_000 }).toHaveLength(2)
     expect((await ask(url, 'GET', '/health')).body.components).toMatchObject({ ai_provider: 'ok' })
     expect((await fetch(`${openai.url}/models`, { headers: { authorization: `Bearer ${first}` } })).status).toBe(401)
+
+    // Somebody else's rotation, or a new value by hand, in the source of truth: the file follows it, and the server starts again.
+    const shared = openai.makeUserKey('shared').value
+    forge.providers.edit('openai-development', 'credential', shared)
+    const sync = (...more: string[]) => forge.command(['secrets', 'sync', ...more], { change: () => development(desk) })
+    expect((await sync()).code).toBe(3)
+    expect(await sync('--apply')).toMatchObject({ code: 0 })
+    expect(await readFile(join(folder, '.env'), 'utf8')).toBe(text.replace(first, shared))
+    await expect.poll(() => server.stdout.match(/"event":"listening"/g), { timeout: 60_000 }).toHaveLength(3)
+    expect((await ask(url, 'GET', '/health')).body.components).toMatchObject({ ai_provider: 'ok' })
   } finally {
     await server.kill('SIGTERM')
   }
 })
 
-test('C12 What was changed by hand is brought in line with the source of truth, by groups, and only when told', async () => {
-  const names = groups['threat-intelligence']
-  const sync = (...more: string[]) => forge.command(['secrets', 'sync', ...names, '--json', ...more])
-  const truth = forge.variables()
-  expect((await sync()).code).toBe(0)
-  await forge.setVariables({ OPENAI_API_KEY: 'sk-proj-of-somebody' })
-  forge.providers.edit('anthropic', 'credential', '')
-  const drifted = forge.variables()
-
-  const { code, stdout } = await sync()
-  expect(code).toBe(3)
+test('C12 One command brings the machines in line with 1Password, by groups: shown by digest, tried, and only when told', async () => {
+  const { edit, held, feed } = forge.providers
+  const sync = (group: string, ...more: string[]) => forge.command(['secrets', 'sync', '--group', group, '--json', ...more])
+  const driftIn = (stdout: string) =>
+    (JSON.parse(stdout).drift as readonly { readonly state: string }[]).filter(({ state }) => state !== 'same')
   const digest = expect.stringMatching(/^[0-9a-f]{8}$/)
-  const { drift }: { drift: readonly { readonly state: string }[] } = JSON.parse(stdout)
-  expect(drift.filter(({ state }) => state !== 'same')).toEqual([
-    { secret: 'openai', store: 'fly', name: 'OPENAI_API_KEY', state: 'differs', found: digest, expected: digest },
-    { secret: 'anthropic', store: 'one-password', name: 'credential', state: 'missing', found: null, expected: digest },
+  // Keyturn takes over what people have written there until now. The machines have it already: nothing is deployed.
+  expect(await sync('postgres', '--apply')).toMatchObject({ code: 0 })
+  const updates = forge.updates()
+  for (const group of ['integrations', 'threat-intelligence']) expect(await sync(group, '--apply')).toMatchObject({ code: 0 })
+  expect(forge.updates()).toBe(updates)
+  expect(await forge.command(['secrets', 'sync', '--group', 'threat'])).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('threat-intelligence'),
+  })
+
+  // Another year was bought, and somebody has written something into the secrets of Fly.
+  const [before, next] = [forge.variables(), feed.buy()]
+  edit('threat-feed', 'credential', next)
+  await forge.setVariables({ OPENAI_API_KEY: 'sk-proj-of-somebody' })
+  const drifted = forge.variables()
+  const looked = await sync('threat-intelligence')
+  expect(looked.code).toBe(3)
+  expect(driftIn(looked.stdout)).toEqual([
+    { secret: 'threat-feed', store: 'one-password', name: 'credential', state: 'new', found: digest, expected: digest },
+    { secret: 'threat-feed', store: 'fly', name: 'THREAT_FEED_KEY', state: 'differs', found: digest, expected: digest },
   ])
-  for (const value of [truth.OPENAI_API_KEY!, truth.ANTHROPIC_API_KEY!, 'sk-proj-of-somebody']) expect(stdout).not.toContain(value)
+  for (const value of [next, ...Object.values(before)]) expect(looked.stdout).not.toContain(value)
   expect(forge.variables()).toEqual(drifted)
 
-  // The second of them cannot be done: the first one is not begun.
+  // Of the other group nothing is touched, and nobody rotates what others make.
+  expect(await sync('threat-intelligence', '--apply')).toMatchObject({ code: 0 })
+  expect(forge.variables()).toEqual({ ...drifted, THREAT_FEED_KEY: next })
+  feed.end(before.THREAT_FEED_KEY ?? '')
+  expect(await health()).toMatchObject({ threat_intelligence: 'ok' })
+  expect(await forge.command(['secrets', 'rotate', 'threat-feed'])).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('others make'),
+  })
+
+  // What does not work is not deployed; what is blank wipes nothing; and where one of the group cannot be done, none is begun.
+  const refusedWith = async (sentence: string, exit = 2) => {
+    const { code, stderr } = await sync('integrations', '--apply')
+    expect({ code, stderr }).toEqual({ code: exit, stderr: expect.stringContaining(sentence) })
+    expect(forge.variables()).toEqual({ ...drifted, THREAT_FEED_KEY: next })
+  }
+  const anthropic = held('anthropic', 'credential') ?? ''
+  edit('anthropic', 'credential', '')
+  await refusedWith('nothing stands under "credential"')
+  edit('anthropic', 'credential', 'sk-ant-of-nobody')
+  await refusedWith('secrets.anthropic.stores[0].truth')
+  edit('anthropic', 'credential', anthropic)
   await forge.providers.retitle('anthropic', 'anthropic, the old one')
-  const refused = await sync('--apply')
-  expect(refused.code).not.toBe(0)
-  expect(refused.stderr).toContain('anthropic')
-  expect(forge.variables()).toEqual(drifted)
+  await refusedWith('there is no item', 1)
   await forge.providers.retitle('anthropic', 'anthropic')
 
-  expect(await sync('--apply')).toMatchObject({ code: 0 })
-  expect(forge.variables()).toEqual(truth)
-  expect(forge.providers.held('anthropic', 'credential')).toBe(truth.ANTHROPIC_API_KEY)
+  expect(await sync('integrations', '--apply')).toMatchObject({ code: 0 })
+  expect(forge.variables()).toEqual({ ...before, THREAT_FEED_KEY: next })
   expect(await health()).toMatchObject({ ai_provider: 'ok' })
 })

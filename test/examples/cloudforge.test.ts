@@ -6,15 +6,18 @@ import { Client } from 'pg'
 import { expect } from 'vitest'
 import { root } from '../harness/child.ts'
 import { knock } from '../harness/parts.ts'
+import { canStartPgBouncer } from '../harness/pgbouncer.ts'
 import { ask, send } from './asking.ts'
 import { writtenRunbook } from './cloudforge/runbook.ts'
-import { test, useCloudForge } from './cloudforge/world.ts'
+import { verifierOf } from './cloudforge/servers.ts'
+import { prepareWarehouse } from './cloudforge/warehouse.ts'
+import { test, testPooled, useCloudForge, warehouseLambda } from './cloudforge/world.ts'
 
 const forge = useCloudForge()
 
 // All share the processor.
 const PAUSE_MS = 25
-const well = { postgres: 'ok', redis: 'ok', ai_provider: 'ok', identity_provider: 'ok', aws: 'ok' }
+const well = { postgres: 'ok', redis: 'ok', ai_provider: 'ok', identity_provider: 'ok', aws: 'ok', threat_intelligence: 'ok' }
 
 test('C1 The inventory says of every secret where it stands, how often it changes, and whether by itself; what is overdue stands first', async () => {
   const days = { quarterly: '90d', half: '180d', yearly: '365d' }
@@ -32,9 +35,10 @@ test('C1 The inventory says of every secret where it stands, how often it change
     ['jwt-signing-key', days.quarterly, true, 'one-password fly'],
     ['okta', days.quarterly, false, 'one-password fly'],
     ['openai', days.half, true, 'one-password fly'],
-    ['postgres', days.quarterly, true, 'one-password fly'],
+    ['postgres', days.quarterly, true, canStartPgBouncer ? 'one-password pgbouncer fly' : 'one-password fly'],
     ['redis', days.quarterly, true, 'one-password fly'],
     ['session-cache', days.quarterly, true, 'aws-secrets-manager'],
+    ['threat-feed', days.yearly, false, 'one-password fly'],
     ['warehouse', days.quarterly, true, ''],
   ])
   for (const { owner, runbook, overdue, since } of found) {
@@ -109,7 +113,7 @@ test('C3 The password of the database changes by two roles that take turns, and 
   expect(await client.stop()).toMatchObject({ refused: 0 })
   expect(new URL(dsn()).username).toBe(forge.roles.pair[1])
   await logInToPostgres(dsn())
-  await expect(logInToPostgres(before)).rejects.toMatchObject({ code: expect.stringMatching(/^28/) })
+  await expect(logInToPostgres(before)).rejects.toMatchObject({ code: expect.stringMatching(refusal) })
 
   const seen = Object.values(steps.get('gates:promote')!)
   expect(seen).toContainEqual(expect.stringContaining('has "ok" at .components.postgres'))
@@ -120,6 +124,76 @@ test('C3 The password of the database changes by two roles that take turns, and 
     forge.roles.pair[1],
     password,
   ])
+})
+
+testPooled('C3 Services log in through a PgBouncer, which knows both roles until no machine comes as the old one', async () => {
+  const secrets = await forge.start()
+  const dsn = () => forge.variables().DATABASE_URL!
+  const direct = () => Object.assign(new URL(dsn()), { host: forge.roles.address.split('/')[0] }).href
+  const users = async () => (await readFile(forge.bouncerUsers, 'utf8')).split('\n').filter((line) => line.includes('; keyturn'))
+  const before = { dsn: dsn(), direct: direct(), user: new URL(dsn()).username }
+  expect(new URL(dsn()).port).not.toBe(new URL(forge.database.url).port)
+  const client = knock(() => sleep(PAUSE_MS).then(() => logInToPostgres(dsn())))
+  const seen: string[][] = []
+  forge.onBoot(async () => {
+    seen.push(await users())
+    await client.enough(2)
+  })
+  await forge.rotate(secrets, 'postgres').finally(() => forge.onBoot(async () => {}))
+  await client.enough(2)
+  expect(await client.stop()).toMatchObject({ refused: 0 })
+
+  const { username, password } = new URL(dsn())
+  const verifier = await verifierOf(forge.database.pool, username)
+  const [current, previous] = seen[0]!
+  expect(current).toBe(`"${username}" "${verifier}" ; keyturn current`)
+  expect(previous).toMatch(new RegExp(`^"${before.user}" "SCRAM-SHA-256[^"]+" ; keyturn previous$`))
+  expect(await users()).toEqual([current])
+  expect(await readFile(forge.bouncerUsers, 'utf8')).not.toContain(password)
+  // The old one is refused at both doors.
+  for (const url of [before.dsn, before.direct])
+    await expect(logInToPostgres(url)).rejects.toMatchObject({ code: expect.stringMatching(refusal) })
+})
+
+test('C3 AWS rotates a database by a function: turned on, started, watched, and what came of it logs in; no log-in is refused', async () => {
+  const { aws } = forge.providers
+  const warehouse = await prepareWarehouse(aws, warehouseLambda, forge.database.pool, forge.roles.address)
+  try {
+    const [before, secrets] = [await warehouse.current(), await forge.start()]
+    expect(await warehouse.described()).not.toMatchObject({ RotationEnabled: true })
+    const { findings } = await secrets.plan('warehouse')
+    expect(findings.map(({ severity, sentence }) => `${severity}: ${sentence}`)).toContainEqual(
+      expect.stringMatching(/^warning: .*a run turns that on/),
+    )
+    expect(findings.map(({ severity }) => severity)).not.toContain('fault')
+    const client = knock(() => sleep(PAUSE_MS).then(() => warehouse.logIn()))
+    const steps = await forge.rotate(secrets, 'warehouse')
+    await client.enough(2)
+    expect(await client.stop()).toMatchObject({ refused: 0 })
+    const after = await warehouse.current()
+    expect([before.username, after.username]).toEqual(warehouse.users)
+    expect(await warehouse.described()).toEqual({ RotationEnabled: true, days: 90 })
+    expect(Object.values(steps.get('verify')!)).toEqual([`user "${after.username}" logged in with its password`])
+    expect(Object.values(steps.get('gates:promote')!)).toEqual(['Postgres let the new credential in'])
+    // A function that fails leaves everything as it was, and somebody hears of it.
+    aws.secrets.rotations.lambdas.set(warehouseLambda, async () => {
+      throw new Error('the function does not work')
+    })
+    let passedMs = 0
+    // It is watched for minutes, and tried for half an hour: at each look at the clock, some have passed.
+    const later = await forge.start({
+      ahead: () => {
+        passedMs += 100_000
+        return passedMs
+      },
+    })
+    const run = await forge.finish(later, (await later.rotate('warehouse')).id)
+    expect(run).toMatchObject({ state: 'rolled-back', note: expect.stringContaining('Look into the logs of its function') })
+    expect(await warehouse.current()).toEqual(after)
+    await warehouse.logIn()
+  } finally {
+    await warehouse.drop()
+  }
 })
 
 test('C4 The password of Redis changes with two passwords at once, and no log-in is refused', async () => {
@@ -168,10 +242,17 @@ test('C11 No fault of the seed runbook is repeated', async () => {
   const passwordIn = (name: string) => new URL(variables()[name]!).password
   // Consumers come first: both log in when the stores change, and every machine has the new one when the old one ends.
   const old = variables().DATABASE_URL!
+  // A PgBouncer forgets the old role before Postgres does.
+  const ends = canStartPgBouncer ? 'write:withdraw' : 'disable'
+  const seen = new Set<string>()
   const secrets = await start({
     around: async ({ step }, work) => {
-      if (step === 'deploy:promote' || step === 'disable') for (const dsn of [old, variables().DATABASE_URL!]) await logInToPostgres(dsn)
-      if (step === 'disable') expect(forge.machineVariables('DATABASE_URL')).toEqual([variables().DATABASE_URL, variables().DATABASE_URL])
+      // At its first call: with the next one it may have ended.
+      const first = seen.size < seen.add(step).size
+      if (first && (step === 'deploy:promote' || step === ends))
+        for (const dsn of [old, variables().DATABASE_URL!]) await logInToPostgres(dsn)
+      if (first && step === ends)
+        expect(forge.machineVariables('DATABASE_URL')).toEqual([variables().DATABASE_URL, variables().DATABASE_URL])
       return await work()
     },
   })
@@ -180,6 +261,7 @@ test('C11 No fault of the seed runbook is repeated', async () => {
     'verify',
     'write:promote',
     'deploy:promote',
+    ...(canStartPgBouncer ? ['write:withdraw', 'deploy:withdraw'] : []),
     'revoke',
   ])
   expect(variables().DATABASE_URL).not.toBe(old)
@@ -224,6 +306,9 @@ test('C11 No fault of the seed runbook is repeated', async () => {
   })
   expect((await secrets.plan('jwt-signing-key')).steps.filter(({ step }) => step.startsWith('deploy:'))).toHaveLength(3)
 })
+
+/** Of Postgres, or of a PgBouncer, which has one code for everything that goes wrong before a session begins. */
+const refusal = /^28|^08P01$/
 
 const without = (values: { readonly [name: string]: string }, name: string) =>
   Object.fromEntries(Object.entries(values).filter(([each]) => each !== name))

@@ -27,8 +27,9 @@ export const canStartPgBouncer = program !== undefined
  * Starts an installed PgBouncer before the Postgres on this port of 127.0.0.1, which lets in by SCRAM. The caller stops it.
  *
  * @param users - lines of its `auth_file`, beside that of its administrator
+ * @param more - settings of its own, by name
  */
-export async function startPgBouncer(postgresPort: number, users: string): Promise<PgBouncer> {
+export async function startPgBouncer(postgresPort: number, users: string, more: Readonly<Record<string, number>> = {}): Promise<PgBouncer> {
   const folder = await mkdtemp(join(tmpdir(), 'keyturn-pgbouncer-'))
   const [port, file, config] = [await freePort(), join(folder, 'users.txt'), join(folder, 'pgbouncer.ini')]
   await writeFile(file, `; the users of the test\n"console" "console-of-the-test"\n${users}`, { mode: 0o600 })
@@ -40,6 +41,7 @@ export async function startPgBouncer(postgresPort: number, users: string): Promi
     auth_file: file,
     admin_users: 'console',
     server_login_retry: 1,
+    ...more,
   }
   const lines = Object.entries(settings).map(([name, value]) => `${name} = ${value}\n`)
   await writeFile(config, `[databases]\n* = host=127.0.0.1 port=${postgresPort}\n[pgbouncer]\n${lines.join('')}`)

@@ -32,8 +32,8 @@ export class Components {
   }
 
   /** All of them: those of a group together, the worst of which counts. */
-  async all(): Promise<Record<'postgres' | 'redis' | 'ai_provider' | 'identity_provider' | 'aws', Health>> {
-    const [postgres, redis, anthropic, openai, okta, entra, aws] = await Promise.all([
+  async all(): Promise<Record<'postgres' | 'redis' | 'ai_provider' | 'identity_provider' | 'aws' | 'threat_intelligence', Health>> {
+    const [postgres, redis, anthropic, openai, okta, entra, aws, feed] = await Promise.all([
       this.#try('postgres', () => this.#postgres()),
       this.#try('redis', () => this.#redis()),
       this.#try('anthropic', () => this.#anthropic()),
@@ -41,8 +41,10 @@ export class Components {
       this.#try('okta', () => this.#okta()),
       this.#try('entra', () => this.#entra()),
       this.#try('aws', () => this.#aws()),
+      this.#try('threat-feed', () => this.#feed()),
     ])
-    return { postgres, redis, ai_provider: worst(anthropic, openai), identity_provider: worst(okta, entra), aws }
+    const [ai_provider, identity_provider] = [worst(anthropic, openai), worst(okta, entra)]
+    return { postgres, redis, ai_provider, identity_provider, aws, threat_intelligence: feed }
   }
 
   /** Says in the log what an error of a service means, where the error came up in a request. */
@@ -110,6 +112,11 @@ export class Components {
   async #openai(): Promise<void> {
     const { url, key } = this.#settings.openai
     await asked(`${url}/models`, { headers: { authorization: `Bearer ${key}` } })
+  }
+
+  async #feed(): Promise<void> {
+    const { url, key } = this.#settings.feed
+    await asked(`${url}/v1/account`, { headers: { 'x-api-key': key } })
   }
 
   async #entra(): Promise<void> {

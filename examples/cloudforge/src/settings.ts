@@ -27,6 +27,7 @@ export function readSettings(env: NodeJS.ProcessEnv) {
     signingSecrets: [jwt, signing('JWT_NEXT'), signing('JWT_PREVIOUS_SIGNING_KEY')].filter((secret) => secret !== null),
     anthropic: { key: set('ANTHROPIC_API_KEY'), url: env.ANTHROPIC_BASE_URL || 'https://api.anthropic.com' },
     openai: { key: set('OPENAI_API_KEY'), url: env.OPENAI_BASE_URL || 'https://api.openai.com/v1' },
+    feed: { key: set('THREAT_FEED_KEY'), url: env.THREAT_FEED_URL || 'https://feed.example' },
     okta: { token: set('OKTA_API_TOKEN'), org: set('OKTA_ORG_URL') },
     entra: {
       clientId: set('ENTRA_CLIENT_ID'),

@@ -8,6 +8,7 @@ import { startOnePassword } from '../../doubles/one-password.ts'
 import { startOpenAi } from '../../doubles/openai.ts'
 import { startPagerDuty } from '../../doubles/pagerduty.ts'
 import { startSlack } from '../../doubles/slack.ts'
+import { startFeed } from './feed.ts'
 import { startGateway } from './gateway.ts'
 
 /** Labels of the fields of each item in the vault. */
@@ -21,6 +22,7 @@ const items: { readonly [title: string]: readonly string[] } = {
   okta: ['credential'],
   entra: ['credential'],
   aws: ['username', 'credential'],
+  'threat-feed': ['credential'],
 }
 
 export type Providers = Awaited<ReturnType<typeof startProviders>>
@@ -38,7 +40,7 @@ export async function startProviders() {
     startSlack(),
     startPagerDuty(),
   ])
-  const gateway = await startGateway(openai.origin)
+  const [gateway, feed] = await Promise.all([startGateway(openai.origin), startFeed()])
   const vault = onePassword.createVault('cloudforge')
   const itemIds = new Map<string, string>()
   for (const [title, labels] of Object.entries(items)) {
@@ -49,7 +51,8 @@ export async function startProviders() {
   aws.account.addUser('cloudforge-api')
   const accessKey = aws.account.addKey('cloudforge-api')
   return {
-    ...{ fly, onePassword, anthropic, openai, okta, entra, aws, slack, pagerDuty, gateway, flyToken, accessKey },
+    ...{ fly, onePassword, anthropic, openai, okta, entra, aws, slack, pagerDuty, gateway, feed, flyToken, accessKey },
+    feedKey: feed.buy(),
     anthropicKey: anthropic.makeKey('cloudforge').value,
     openaiKey: openai.makeUserKey('cloudforge').value,
     oktaToken: okta.makeToken('cloudforge').value,
@@ -69,6 +72,7 @@ export async function startProviders() {
     held: (title: string, label: string) => onePassword.item(itemIds.get(title) ?? '').fields.find((field) => field.label === label)?.value,
     close: async () => {
       await gateway.close()
+      await feed.close()
       for (const each of [fly, onePassword, anthropic, openai, okta, entra, aws, slack, pagerDuty]) await each.stop()
     },
   }

@@ -40,6 +40,12 @@ export async function preparePostgres(pool: Pool, url: string, smoke: string): P
   }
 }
 
+/** What Postgres has of the password of a role: PgBouncer must have the same, byte for byte. */
+export async function verifierOf(pool: Pick<Pool, 'query'>, role: string): Promise<string> {
+  const { rows } = await pool.query('SELECT rolpassword AS kept FROM pg_authid WHERE rolname = $1', [role])
+  return String(rows[0]?.kept)
+}
+
 /** A Redis of a test's own, with an administrator and the user of the application. */
 export interface PreparedRedis {
   readonly server: RedisServer

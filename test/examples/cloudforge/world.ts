@@ -12,13 +12,18 @@ import { startMachine } from '../../../examples/cloudforge/src/machine.ts'
 import { type LocalProxy, startProxy } from '../../../examples/cloudforge/src/proxy.ts'
 import type { Machine as FlyMachine } from '../../doubles/fly-machine.ts'
 import { runCommand } from '../../harness/command.ts'
+import { canStartPgBouncer, type PgBouncer, startPgBouncer } from '../../harness/pgbouncer.ts'
 import { useDatabase } from '../../harness/postgres.ts'
 import { canStartRedis } from '../../harness/redis-server.ts'
 import { type Providers, startProviders } from './providers.ts'
-import { type PreparedRedis, preparePostgres, prepareRedis, type Recorder, type Roles, startRecorder } from './servers.ts'
+import { useServer } from './server.ts'
+import { type PreparedRedis, preparePostgres, prepareRedis, type Recorder, type Roles, startRecorder, verifierOf } from './servers.ts'
 
 if (!canStartRedis) console.warn('redis-server is not installed: the tests of CloudForge are passed over.')
+if (!canStartPgBouncer) console.warn('pgbouncer is not installed: the services of CloudForge log in to Postgres itself.')
 export const test = always.skipIf(!canStartRedis)
+/** Of what needs a PgBouncer. */
+export const testPooled = always.skipIf(!canStartRedis || !canStartPgBouncer)
 
 export type Inventory = { readonly [name: string]: SecretConfig }
 
@@ -32,10 +37,12 @@ type Steps = ReadonlyMap<string, Evidence>
 
 /** CloudForge with everything around it, for a test file: processes behind the proxy that boot with the secrets of Fly. */
 export function useCloudForge() {
-  const database = useDatabase()
+  // PgBouncer logs in with what its clients have proved: that takes a server that asks for it by SCRAM.
+  const database = canStartPgBouncer && canStartRedis ? useServer() : useDatabase()
   const smoke = randomBytes(24).toString('base64url')
   const closing: (() => Promise<unknown>)[] = []
   let [providers, proxy, redis, roles, recorder]: [Providers, LocalProxy, PreparedRedis, Roles, Recorder] = [] as never
+  let bouncer: PgBouncer | undefined
   let folder = ''
   const running: FlyMachine[] = []
   let onBoot = async () => {}
@@ -48,12 +55,21 @@ export function useCloudForge() {
     ;[providers, proxy, redis] = await Promise.all([startProviders(), startProxy(), prepareRedis()])
     roles = await preparePostgres(database.pool, database.url, smoke)
     const { hostname, port } = new URL(database.url)
+    if (canStartPgBouncer) {
+      const [role] = roles.pair
+      bouncer = await startPgBouncer(Number(port), `"${role}" "${await verifierOf(database.pool, role)}"\n`, {
+        // What nobody comes for any more is closed, after ten minutes by default: Postgres has the old role in use until then.
+        server_idle_timeout: 1,
+      })
+    }
+    closing.push(async () => bouncer?.stop())
     recorder = await startRecorder({ host: hostname, port: Number(port) })
     closing.push(() => providers.close())
     closing.push(() => proxy.close())
     closing.push(() => redis.server.stop())
     closing.push(() => recorder.close())
     await setVariables(firstVariables())
+    writeItems()
     for (let n = 0; n < MACHINES; n++) await addMachine()
     // The tables of Keyturn.
     expect(await command(['init'])).toMatchObject({ code: 0 })
@@ -65,7 +81,7 @@ export function useCloudForge() {
 
   /** What the machines boot with before the first rotation, as an operator has set it. */
   const firstVariables = () => ({
-    DATABASE_URL: `postgres://${roles.pair[0]}:${roles.password}@${roles.address}`,
+    DATABASE_URL: `postgres://${roles.pair[0]}:${roles.password}@${pooled()}`,
     REDIS_URL: `redis://cloudforge:${redis.password}@${redis.address}`,
     JWT_SECRET: providers.jwtSecret,
     ANTHROPIC_API_KEY: providers.anthropicKey,
@@ -74,7 +90,29 @@ export function useCloudForge() {
     ENTRA_CLIENT_SECRET: providers.entra.app.secret,
     AWS_ACCESS_KEY_ID: providers.accessKey.id,
     AWS_SECRET_ACCESS_KEY: providers.accessKey.secret,
+    THREAT_FEED_KEY: providers.feedKey,
   })
+  /** The same in the source of truth, where people have written it. */
+  const writeItems = () => {
+    const values = firstVariables()
+    const items: readonly (readonly [title: string, label: string, value: string])[] = [
+      ['jwt-signing-key', 'credential', values.JWT_SECRET],
+      ['postgres', 'username', roles.pair[0]],
+      ['postgres', 'password', roles.password],
+      ['redis', 'username', 'cloudforge'],
+      ['redis', 'password', redis.password],
+      ['anthropic', 'credential', values.ANTHROPIC_API_KEY],
+      ['openai', 'credential', values.OPENAI_API_KEY],
+      ['okta', 'credential', values.OKTA_API_TOKEN],
+      ['entra', 'credential', values.ENTRA_CLIENT_SECRET],
+      ['aws', 'username', values.AWS_ACCESS_KEY_ID],
+      ['aws', 'credential', values.AWS_SECRET_ACCESS_KEY],
+      ['threat-feed', 'credential', values.THREAT_FEED_KEY],
+    ]
+    for (const item of items) providers.edit(...item)
+  }
+  /** Where services log in to Postgres. */
+  const pooled = () => (bouncer === undefined ? roles.address : `${bouncer.host}${new URL(database.url).pathname}`)
   /** The part of the environment that is no secret. */
   const settings = () => ({
     ANTHROPIC_BASE_URL: providers.anthropic.origin,
@@ -85,6 +123,7 @@ export function useCloudForge() {
     ENTRA_LOGIN_URL: providers.entra.origin,
     ENTRA_SCOPE: providers.entra.api.scope,
     AWS_ENDPOINT_URL_STS: providers.aws.endpoint,
+    THREAT_FEED_URL: providers.feed.url,
   })
   const addMachine = async () => {
     const log = (text: string) => void appendFile(logFile(), text)
@@ -110,12 +149,15 @@ export function useCloudForge() {
     api: proxy.url,
     postgres: roles.address,
     postgresRoles: roles.pair,
+    ...(bouncer !== undefined && { bouncer: { address: pooled(), users: bouncer.file } }),
+    warehouse: { address: `postgres://${roles.address}`, lambda: warehouseLambda },
     redis: redis.address,
     connect: providers.onePassword.origin,
     fly: { endpoint: providers.fly.api, pauseMs: 1 },
     anthropic: providers.anthropic.origin,
     openai: { project: providers.openai.project, endpoint: providers.openai.url },
     okta: providers.okta.origin,
+    feed: providers.feed.url,
     entra: {
       tenant: providers.entra.tenant,
       clientId: providers.entra.app.appId,
@@ -148,24 +190,14 @@ export function useCloudForge() {
       FLY_API_TOKEN: providers.flyToken,
       SMOKE_CLIENT: 'smoke',
       SMOKE_SECRET: smoke,
-      JWT_SECRET: providers.jwtSecret,
       POSTGRES_ADMIN_URL: admin.href,
-      POSTGRES_USER: roles.pair[0],
-      POSTGRES_PASSWORD: roles.password,
+      PGBOUNCER_CONSOLE_URL: bouncer?.console,
       REDIS_ADMIN_URL: redis.adminUrl,
-      REDIS_USER: 'cloudforge',
-      REDIS_PASSWORD: redis.password,
       ANTHROPIC_ADMIN_KEY: providers.anthropic.adminKey,
-      ANTHROPIC_API_KEY: providers.anthropicKey,
       OPENAI_ADMIN_KEY: providers.openai.adminKey,
-      OPENAI_API_KEY: providers.openaiKey,
       OKTA_ADMIN_TOKEN: providers.okta.adminToken,
-      OKTA_API_TOKEN: providers.oktaToken,
       ENTRA_ADMIN_SECRET: providers.entra.admin.secret,
-      ENTRA_CLIENT_SECRET: providers.entra.app.secret,
       ...providers.aws.env,
-      APP_AWS_ACCESS_KEY_ID: providers.accessKey.id,
-      APP_AWS_SECRET_ACCESS_KEY: providers.accessKey.secret,
       PAGERDUTY_ROUTING_KEY: providers.pagerDuty.routingKey,
       SLACK_WEBHOOK_URL: providers.slack.url,
     }
@@ -230,6 +262,11 @@ export function useCloudForge() {
     get roles() {
       return roles
     },
+    /** The `auth_file` of the PgBouncer. @throws where none is installed */
+    get bouncerUsers() {
+      if (bouncer === undefined) throw new Error('pgbouncer is not installed')
+      return bouncer.file
+    },
     get redis() {
       return redis
     },
@@ -256,5 +293,6 @@ async function stepsOf(secrets: Secrets, { id, state, note }: Run): Promise<Step
   return new Map(steps.map(({ step, evidence }) => [step, evidence]))
 }
 
+export const warehouseLambda = 'arn:aws:lambda:eu-central-1:111122223333:function:rotate-warehouse'
 const MACHINES = 2
 const rootKey = 'c7'.repeat(32)

@@ -1,4 +1,4 @@
-import { stepsForward } from '../run/steps.ts'
+import { stepsForward, stepsOfTaking } from '../run/steps.ts'
 import type { Condition } from './alert.ts'
 import type { Call } from './call.ts'
 import type { Credential } from './credential.ts'
@@ -7,6 +7,7 @@ import type { OpenedSecret } from './opened-secret.ts'
 import type { AlertConfig } from './secret-config.ts'
 import { stepWords } from './step-words.ts'
 import type { Task } from './task.ts'
+import { truthOf } from './truth.ts'
 
 /** A secret as a runbook speaks of it. */
 export interface RunbookEntry {
@@ -122,8 +123,10 @@ function channels(
 
 async function chapter({ secret, status, current }: RunbookEntry): Promise<string> {
   const { name, config, rotator } = secret
-  const hasOld = current !== null || config.first !== undefined
-  const steps = stepsForward(secret, { hasOld }).filter((step) => hasWork(secret, step))
+  const truth = truthOf(secret)
+  const hasOld = current !== null || config.first !== undefined || truth !== null
+  const all = rotator.kept ? stepsOfTaking(secret, { hasOld, deployed: true }) : stepsForward(secret, { hasOld })
+  const steps = all.filter((step) => hasWork(secret, step))
   const parts = [
     `Rotator \`${config.rotator.rotator}\``,
     ...status.targets.map((target) => `target \`${target}\``),
@@ -135,6 +138,12 @@ async function chapter({ secret, status, current }: RunbookEntry): Promise<strin
     `Owner: ${status.owner ?? 'nobody'}. Risk: ${status.risk}. ${parts.join(', ')}.${status.runbook === null ? '' : ` Runbook: ${status.runbook}`}`,
     '',
     ...secret.stores.map(({ name: store, templates }) => `- \`${store}\` holds ${Object.keys(templates).map(code).join(', ')}.`),
+    ...(truth === null
+      ? []
+      : [
+          '',
+          `The source of truth is \`${truth.name}\`: what people write there is tried, taken over and deployed by \`keyturn secrets sync ${name} --apply\`.`,
+        ]),
     '',
     '### What Keyturn does',
     '',
@@ -149,7 +158,9 @@ async function chapter({ secret, status, current }: RunbookEntry): Promise<strin
     '',
     '### When something is wrong',
     '',
-    `- It is known to others: \`keyturn secrets rotate ${name} --leaked\`, then \`keyturn leak ${name}\`.`,
+    rotator.kept
+      ? '- It is known to others: do the above at once, and end the old one at its issuer.'
+      : `- It is known to others: \`keyturn secrets rotate ${name} --leaked\`, then \`keyturn leak ${name}\`.`,
     `- A store was changed by hand, or is new: \`keyturn secrets sync ${name}\`, then the same with \`--apply\`.`,
     `- A run does not go on: \`keyturn secrets history ${name}\` says why; then \`resume\`, \`rollback\` or \`revoke\`.`,
     ...(status.troubles.length === 0 ? [] : [`- Now: ${status.troubles.join(', ')}.`]),
@@ -188,10 +199,15 @@ async function byHand({ secret, status, current }: RunbookEntry): Promise<string
     await asked(() => rotator.revocation?.(call(), current ?? { id: null, parts: {} })),
   ]
   const lines = tasks.flatMap((task) => (task === undefined ? [] : [...taskLines(task), '']))
+  if (rotator.kept)
+    return [
+      `- Make a new one at its issuer${config.every === undefined ? '' : `, every ${config.every}`}, write it into its source of truth, then: \`keyturn secrets sync ${name} --apply\`.`,
+      '- End the old one at its issuer when the new one is in use.',
+    ]
   if (!status.automatic)
     lines.push(`- Begin it${config.every === undefined ? '' : `, every ${config.every}`}: \`keyturn secrets rotate ${name}\`.`)
   if (rotator.task !== undefined) lines.push('- Give what was made: `keyturn secrets provide RUN`.')
-  if (current === null && config.first === undefined && rotator.issuer !== false)
+  if (current === null && config.first === undefined && truthOf(secret) === null && rotator.issuer !== false)
     lines.push('- End the credential from before the first rotation at its issuer: Keyturn does not know it.')
   return lines.length === 0 ? ['Nothing.'] : lines
 }

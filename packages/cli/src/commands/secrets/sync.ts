@@ -1,3 +1,4 @@
+import { isKeyturnError } from '@keyturn/core'
 import type { Drift, Secrets } from '@keyturn/secrets'
 import { type Call, print } from '../../call.ts'
 import { exit } from '../../exit.ts'
@@ -20,7 +21,11 @@ export default function sync(call: Call): Promise<number> {
       // An unknown name is a refusal, and nothing was attempted.
       for (const name of only) await secrets.status(name)
       call.attempted = true
-      wrote = await stoppable(call, (signal) => secrets.sync({ only, apply: true, signal }))
+      wrote = await stoppable(call, (signal) => secrets.sync({ only, apply: true, signal })).catch((error: unknown) => {
+        // Said before the first of them is begun.
+        call.attempted = !isKeyturnError(error, 'ERR_SECRET_PLAN')
+        throw error
+      })
     }
     const found = await secrets.sync({ only })
     const left = only.filter((name) => !found.some(({ secret }) => secret === name))
