@@ -5,6 +5,7 @@ import { afterAll, beforeEach, describe, expect, test } from 'vitest'
 import { rotatorConformance } from '../../../../test/conformance/secrets/rotator.ts'
 import { root } from '../../../../test/harness/child.ts'
 import { callOf, worldOf } from '../../../../test/harness/parts.ts'
+import { kindOf } from '../outside/failure.ts'
 import { shortSentence } from './exec/sentence.ts'
 import exec, { options } from './exec.ts'
 
@@ -128,6 +129,19 @@ describe('a program', () => {
       { id: 'x', name: null, createdAt: null, used: null, enabled: true },
     ])
   })
+})
+
+test('a program that answers with the credential in use has made none: to end the old one would end it.', async () => {
+  const made = { id: 'new', parts: { user: 'app-2', password: 'hunter2hunter2' } }
+  const command = [process.execPath, '-e', `console.log(${JSON.stringify(JSON.stringify(made))})`]
+  const rotator = exec(
+    options.parse({ command, parts: { user: 'public', password: 'secret' }, overlap: true }),
+    worldOf({ PATH: process.env.PATH ?? '' }),
+  )
+  const current = { id: 'old', parts: { user: 'app', password: 'hunter2hunter2' } }
+  const error = await rotator.create(callOf(), null, current).catch((each: unknown) => each)
+  expect([kindOf(error), String(error)]).toEqual(['refused', expect.not.stringContaining('hunter2')])
+  expect(await rotator.create(callOf(), null, { ...current, parts: { user: 'app', password: 'another one' } })).toEqual(made)
 })
 
 test('a sentence is short, on one line and without a part.', () => {

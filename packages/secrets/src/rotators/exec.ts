@@ -116,7 +116,12 @@ export default function exec(given: z.infer<typeof options>, world: World): Rota
           sentence: shortSentence(sentence, [current]) || `${where} finds a ${severity}`,
         }))
       }),
-    create: (call, proposed, current) => made(call, 'create', { given: proposed, current }),
+    create: async (call, proposed, current) => {
+      const created = await made(call, 'create', { given: proposed, current })
+      const isSame = Object.keys(parts).every((part) => parts[part] === 'public' || created.parts[part] === current?.parts[part])
+      if (isSame) throw outside('refused', where, 'it answered to "create" with the credential in use')
+      return created
+    },
     verify: async (call, one) => {
       const { works, later, sentence } = await run(call, 'verify', answers.verify, { credential: one })
       const said = shortSentence(sentence, [one]) || `${where} says that it ${works ? 'works' : 'does not work'}`

@@ -76,6 +76,29 @@ test('with a probe a value can be compared with its digest, and the probe is gon
   expect(double.secretsOf('shop')).not.toHaveProperty('KEYTURN_PROBE')
 })
 
+test('a probe is gone also when the time is over in the middle', async () => {
+  const stop = new AbortController()
+  double.faults.next('secrets.list', 'silent')
+  const looked = failure(storeOf({ probe: true }).digest?.(call(stop.signal), 's3cret-probe') ?? Promise.resolve())
+  await expect.poll(() => double.calls.at(-1), { timeout: 60_000 }).toMatchObject({ operation: 'secrets.list', status: 0 })
+  stop.abort()
+  expect(await looked).toMatchObject({ code: 'ERR_OUTSIDE_UNCERTAIN' })
+  expect(double.secretsOf('shop')).not.toHaveProperty('KEYTURN_PROBE')
+})
+
+test('an answer that asks for no pause is paused after all the same', async () => {
+  double.faults.next('secrets.update', { status: 429, headers: { 'retry-after': '0' } }, { times: 1_000_000 })
+  const before = double.calls.length
+  const stop = new AbortController()
+  const written = failure(storeOf({ pauseMs: 60_000 }).write(call(stop.signal), { KEY: 'x' }))
+  await expect.poll(() => double.calls.length, { timeout: 60_000 }).toBeGreaterThan(before)
+  // Time enough for a loop without a pause to ask often.
+  for (let turn = 0; turn < 50; turn++) await storeOf().look(call(), ['KEY'])
+  stop.abort()
+  await written
+  expect(double.calls.slice(before).filter(({ operation }) => operation === 'secrets.update')).toHaveLength(1)
+})
+
 test('a pause is made where there were too many calls, and the token may carry its kind', async () => {
   double.limited = true
   const store = storeOf({ token: { env: 'KIND' } })

@@ -14,6 +14,7 @@ export const options = z.strictObject({
 })
 
 const PROBE = 'KEYTURN_PROBE'
+const CLEAN_UP_MS = 20_000
 
 /**
  * Secrets of an app of Fly. All names change as one version; machines do not notice until the target `fly` updates them.
@@ -50,7 +51,8 @@ export default function fly(given: z.infer<typeof options>, world: World): Store
         try {
           return (await digests(call, `?version=${version}`)).get(PROBE) ?? ''
         } finally {
-          await app.setSecrets(call, { [PROBE]: null })
+          // Also when the time of the call is over: the value would come to every machine that boots.
+          await app.setSecrets({ ...call, signal: AbortSignal.timeout(CLEAN_UP_MS) }, { [PROBE]: null })
         }
       },
     }),
