@@ -164,9 +164,14 @@ export class Conductor {
     const { fencing } = database
     if (versions === null || fencing === null) return quiet
     // A round before this one may have waited in vain already.
-    let isSettled = this.#note !== null || (quiet.over() && (await fencing.unsettled(await versions.now())) === null)
+    let isSettled = this.#note !== null
     return {
-      over: () => isSettled && quiet.over(),
+      // Asked anew for each pass: a rotation that lasts longer than the wait has no pass more for it.
+      over: async () => {
+        if (!quiet.over()) return false
+        isSettled ||= (await fencing.unsettled(await versions.now())) === null
+        return isSettled
+      },
       wait: async (signal) => {
         await quiet.wait(signal)
         if (isSettled || signal?.aborted) return

@@ -1,6 +1,7 @@
 import { afterEach, expect, test } from 'vitest'
 import { useDatabase } from '../../../../test/harness/postgres.ts'
-import { fieldOf, rotationOf } from '../../../../test/rotation/world.ts'
+import { fieldOf, rotationOf, writeOld } from '../../../../test/rotation/world.ts'
+import memory from '../databases/memory.ts'
 import postgres, { pgState } from '../databases/postgres.ts'
 import local from '../key-wrappers/local.ts'
 import { KeyVersion } from '../keyring/key-version.ts'
@@ -45,6 +46,34 @@ test('a clock of the store that was set back prolongs no wait', async () => {
   const keyring = staticKeyring('app', [dated({ activatedAt: then })])
   await (await quietAfter(source(50, now), keyring, null)).wait(undefined)
   expect(await waitForReaders(source(50, now), dated({ createdAt: then }), undefined)).toBe(true)
+})
+
+test('a pass that begins after everything has ended is the last one; one that began before is not', async () => {
+  const versions = { ...source(1), addPending: async () => base, activate: async () => {} }
+  /** What is asked where so many questions in a row find a transaction open: `?` for one of them, `pass` for a pass. */
+  const askedWith = async (open: number) => {
+    const rows = [{ id: 1, token: writeOld('a') as string }]
+    const columns = [{ name: 'token', type: 'text' }] as const
+    const database = memory({ tables: [{ name: 'tokens', key: [{ name: 'id', type: 'int' }], columns, rows }] })
+    const asked: string[] = []
+    let questions = 0
+    const unsettled = async () => {
+      asked.push('?')
+      return ++questions > open ? null : 'a transaction'
+    }
+    const scan: typeof database.scan = (walk, after, limit) => {
+      if (after === null && walk.once !== true) asked.push('pass')
+      return database.scan(walk, after, limit)
+    }
+    const field = fieldOf('tokens.token')
+    const result = await rotate({ ...rotationOf({ ...database, scan, fencing: { unsettled } as never }, [field]), versions })
+    expect(result).toMatchObject({ state: 'completed', rotated: 1 })
+    return asked.join(' ')
+  }
+  expect(await askedWith(0)).toBe('? pass pass')
+  expect(await askedWith(1)).toBe('? pass ? pass')
+  expect(await askedWith(2)).toBe('? pass ? pass ? pass')
+  expect(await askedWith(3)).toBe('? pass ? pass ? ? pass')
 })
 
 // Invariant: a key encrypts only after its readers have had it.

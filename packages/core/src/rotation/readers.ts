@@ -37,7 +37,11 @@ const commitMarginMs = 1_000
  *
  * @param activatedAtMs - when this process has seen the activation committed, by `performance.now`; null where another one did it
  */
-export async function quietAfter(versions: VersionSource | null, keyring: LiveKeyring, activatedAtMs: number | null): Promise<Quiet> {
+export async function quietAfter(
+  versions: VersionSource | null,
+  keyring: LiveKeyring,
+  activatedAtMs: number | null,
+): Promise<Quiet & { readonly over: () => boolean }> {
   const { activatedAt } = keyring.snapshot.active
   const owed =
     versions === null || activatedAt === null ? 0 : (await remaining(versions, activatedAt)) + Math.min(versions.refreshMs, commitMarginMs)

@@ -36,7 +36,8 @@ export interface DoneBatch {
   readonly changes: readonly Pick<SealedChange, 'cells'>[]
 }
 export interface Quiet {
-  readonly over: () => boolean
+  /** Asked before a pass begins. */
+  readonly over: () => boolean | Promise<boolean>
   readonly wait: (signal: AbortSignal | undefined) => Promise<void>
 }
 
@@ -64,7 +65,7 @@ export async function rewrite(run: Rewriting, from: Progress): Promise<{ ending:
   let progress: Progress = { ...from, idlePasses: 0 }
   try {
     for (;;) {
-      const quiet = run.quiet.over() && progress.table === 0 && progress.after === null
+      const quiet = progress.table === 0 && progress.after === null && (await run.quiet.over())
       progress = await pass(run, progress)
       const found = progress.passRotated + progress.passConflicts
       if (found === 0 && quiet) {
