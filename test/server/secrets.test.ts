@@ -1,14 +1,16 @@
-import type { FastifyInstance } from 'fastify'
+import fastify, { type FastifyInstance } from 'fastify'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Config, defineConfig, env } from '../../packages/core/src/config/config.ts'
 import type { Keyturn } from '../../packages/core/src/keyturn.ts'
 import { open } from '../../packages/core/src/open.ts'
 import { defineSecrets, sealedSecrets } from '../../packages/secrets/src/index.ts'
+import { serverLog } from '../../packages/server/src/log.ts'
+import { keyturnServer } from '../../packages/server/src/plugin.ts'
 import { useDatabase } from '../harness/postgres.ts'
 import { issue, issuerOf } from '../secrets/parts/issuer.ts'
 import { memory } from '../secrets/parts/memory-store.ts'
 import { taskTitle } from '../secrets/parts/pasted-key.ts'
-import { type Api, serving } from './world.ts'
+import { type Api, apiAt, authorize, serving } from './world.ts'
 
 const issued = (id: string, more: object = {}) => ({
   rotator: { rotator: './test/secrets/parts/issuer.ts', id },
@@ -180,6 +182,51 @@ test('A person is asked for what no API makes: what cannot be it is refused, wha
   expect(stored('docs')).toBe(value)
   expect((await api.post(`${run}/revoke`, { confirm: 'docs.key' })).status).toBe(202)
   await api.until(run, ({ state }) => state === 'completed')
+})
+
+test('What is pasted, wherever it is put, stands in no answer and in no line of the log, however much is logged.', async () => {
+  const lines: string[] = []
+  const app = fastify({ loggerInstance: serverLog('trace', { write: (line) => void lines.push(line) }), forceCloseConnections: true })
+  const keyturn = await open(config, { pool: database.pool, env: environment, warn: () => {} })
+  opened.unshift(
+    () => app.close(),
+    () => keyturn.close(),
+  )
+  await app.register(keyturnServer, { pool: database.pool, keyturn, authorize, env: environment, console: null, wakeMs: 60_000 })
+  const logging = apiAt(await app.listen({ port: 0, host: '127.0.0.1' }))
+  const { id } = (await logging.post('/v1/secrets/docs.key/runs')).body
+  await logging.until(`/v1/runs/${id}`, at('task'))
+  const pasted = 'S3cretThatWasPasted0123456789'
+  const bodies: unknown[] = [
+    { parts: { value: pasted, other: 'x' } },
+    { parts: { [pasted]: 'x' } },
+    { parts: { value: 'x'.repeat(24), [pasted]: 'x' } },
+    { parts: { [`sk-${pasted}`]: 'x' } },
+    { parts: { value: { [pasted]: pasted } } },
+    { parts: { value: pasted.repeat(1_000) } },
+    { parts: pasted },
+    { parts: { value: 'x' }, [pasted]: 'x' },
+    `{"parts":{"value":"${pasted}`,
+    `"${pasted}"`,
+    pasted,
+    { parts: { value: `${pasted}\u0000` } },
+    { parts: { [`${pasted}\u0000`]: 'x' } },
+  ]
+  for (const [verb, more] of [
+    ['provide', bodies],
+    ['revoke', [{ confirm: pasted }, { confirm: 'docs.key', [pasted]: pasted }]],
+    ['cancel', [{ confirm: pasted }]],
+    ['resume', [{ remove: [pasted] }, { keep: [{ [pasted]: 1 }] }]],
+  ] as const) {
+    for (const body of more) {
+      const answer = await logging.ask('POST', `/v1/runs/${id}/${verb}`, body)
+      const told = JSON.stringify([answer.body, [...answer.headers]])
+      expect([verb, body, answer.status < 500 && answer.status >= 400, told.includes(pasted)]).toEqual([verb, body, true, false])
+    }
+  }
+  expect(lines.length).toBeGreaterThan(bodies.length)
+  expect(lines.filter((line) => line.includes(pasted))).toEqual([])
+  await logging.post(`/v1/runs/${id}/cancel`, { confirm: 'docs.key' })
 })
 
 test('A run that nothing was made for is cancelled.', async () => {

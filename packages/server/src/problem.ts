@@ -101,9 +101,9 @@ function ofValidation({ validation }: Invalid): KeyturnError {
   const path = first?.instancePath === '/' ? '' : (first?.instancePath ?? '')
   const { keys } = (first?.params ?? {}) as { keys?: unknown }
   if (Array.isArray(keys)) {
-    // Of an unknown member not even the name is repeated in the sentence: it may be a secret that was pasted in the wrong place.
+    // The name of an unknown member is repeated only where it is a word: it may be a secret that was pasted in the wrong place.
     const [unknown = ''] = keys as string[]
-    return wrongInput(`${path}/${/^[A-Za-z0-9_-]{1,64}$/.test(unknown) ? unknown : '…'}`, 'it is not known')
+    return wrongInput(`${path}/${/^[A-Za-z_]{1,32}$/.test(unknown) ? unknown : '…'}`, 'it is not known')
   }
   return wrongInput(path, messageOf(first?.message))
 }

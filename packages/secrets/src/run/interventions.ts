@@ -80,8 +80,8 @@ export async function provide(acting: Acting, runId: string, given: Parts): Prom
       throw fail('ERR_PROVIDED', label, 'it does not have the form of one')
     parts[part] = text
   }
-  const odd = Object.keys(given).find((part) => !Object.hasOwn(parts, part))
-  if (odd !== undefined) throw fail('ERR_PROVIDED', odd, 'it is not asked for')
+  // Its name is not repeated: it may be what was to be pasted.
+  if (Object.keys(given).some((part) => !Object.hasOwn(parts, part))) throw fail('ERR_PROVIDED', '…', 'it is not asked for')
   const to = { to: 'given a value', action: 'run.provide' }
   const sameStep = (run: Run) => {
     if (run.steps[run.position] !== step) throw fail('ERR_RUN_STATE', runId, run.state, 'given a value: it asks for none')

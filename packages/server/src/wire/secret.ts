@@ -121,9 +121,15 @@ export const runBody = z
   .default({})
 export const syncBody = z.strictObject({ only: z.array(name).min(1).max(1000).optional() }).default({})
 export const syncQuery = z.strictObject({ only: name.optional() })
-/** The parts by their names. A key of RSA in PEM is the longest. */
+const mostPart = 20_000
+const isPart = ([name, value]: [string, unknown]): boolean =>
+  /^[A-Za-z][A-Za-z0-9]{0,63}$/.test(name) && typeof value === 'string' && value.length <= mostPart
+/** The parts by their names. A key of RSA in PEM is the longest. Looked at as a whole: a refusal that points to a member would repeat its name, which may be what was to be pasted. */
 export const provideBody = z.strictObject({
-  parts: z.record(z.string().regex(/^[A-Za-z][A-Za-z0-9]{0,63}$/), z.string().max(20_000)),
+  parts: z
+    .record(z.string(), z.unknown())
+    .refine((parts) => Object.entries(parts).every(isPart), { error: 'expected texts by the names of parts' })
+    .meta({ additionalProperties: { type: 'string', maxLength: mostPart } }) as unknown as z.ZodType<Readonly<Record<string, string>>>,
 })
 export const resumeBody = z
   .strictObject({ remove: z.array(text).max(1000).optional(), keep: z.array(text).max(1000).optional() })
