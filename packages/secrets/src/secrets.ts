@@ -3,9 +3,11 @@ import { actingOr, fail, isKeyturnError, type Keyturn, migrate, nearest } from '
 import { pgliteState } from '@keyturn/core/databases/pglite'
 import { type PgPool, pgState } from '@keyturn/core/databases/postgres'
 import { begin, currentOf, type Ground, looking } from './run/beginning.ts'
-import { type Around, Engine } from './run/engine.ts'
+import { CallLimits } from './run/call-limits.ts'
+import { Engine } from './run/engine.ts'
 import { type Answers, cancel, provide, resume, revokeNow, rollBack } from './run/interventions.ts'
 import { assertMade, secretMigrations } from './run/migrations.ts'
+import type { Around } from './run/part-calls.ts'
 import { isOver, type Run, type StepRecord } from './run/run.ts'
 import { selectRun, selectRuns, selectSteps } from './run/run-rows.ts'
 import { SealedValues } from './run/sealed-values.ts'
@@ -15,6 +17,7 @@ import { type Drift, driftOf } from './secret/drift.ts'
 import { type SecretStatus, statusOf } from './secret/inventory.ts'
 import { type OpenedSecret, openAlerts, openSecret, worldOf } from './secret/opened-secret.ts'
 import { assertSound, assertTakeable, assertWritable, planOf, type SecretPlan } from './secret/plan.ts'
+import { ProviderLimits } from './secret/provider.ts'
 import { runbookOf } from './secret/runbook.ts'
 import { truthOf } from './secret/truth.ts'
 
@@ -53,7 +56,9 @@ export async function openSecrets(keyturn: Keyturn, options: SecretsOptions): Pr
   const world = worldOf(options.env ?? process.env, () => Date.now() + ahead(), { keyturn, state })
   const values = new SealedValues(keyturn, state)
   const secrets = new Map<string, OpenedSecret>()
-  for (const [name, given] of Object.entries(config.secrets ?? {})) secrets.set(name, await openSecret(name, given, world))
+  const limits = new ProviderLimits(config.limits)
+  for (const [name, given] of Object.entries(config.secrets ?? {})) secrets.set(name, await openSecret(name, given, world, limits))
+  limits.assertUsed()
   const alerts = await openAlerts(config.alerts ?? [], world)
   await (options.readOnly ? assertMade(state) : migrate(state, secretMigrations))
   return new Secrets({ state, values, world, alerts }, secrets, { ...options, ahead })
@@ -68,6 +73,7 @@ export class Secrets {
   readonly #secrets: ReadonlyMap<string, OpenedSecret>
   readonly #engine: Engine
   readonly #actor: string
+  readonly #limits: CallLimits
 
   constructor(
     ground: Ground,
@@ -77,6 +83,7 @@ export class Secrets {
     this.#ground = ground
     this.#secrets = secrets
     this.#actor = actor
+    this.#limits = new CallLimits(ground.state)
     this.#engine = new Engine({ ...ground, ahead, secret: (name) => this.#secret(name), ...(around && { around }) })
   }
 
@@ -119,6 +126,9 @@ export class Secrets {
    */
   async rotate(name: string, { leaked = false, actor }: { readonly leaked?: boolean; readonly actor?: string } = {}): Promise<Run> {
     const secret = this.#secret(name)
+    const now = await this.#engine.now()
+    // What it looks at is asked in any case.
+    for (const provider of secret.providers.values()) await this.#limits.count(provider, now)
     assertSound(await this.plan(name))
     return await begin(this.#ground, secret, { actor: actor ?? this.#actor, now: await this.#engine.now(), leaked })
   }
@@ -255,6 +265,8 @@ export class Secrets {
       const waitsFor = all.filter(({ name }) => config.after?.includes(name))
       // Those it comes after go first, when they are due as well.
       if (waitsFor.some(({ run, beginsAt }) => run !== null || (beginsAt !== null && Date.parse(beginsAt) <= now))) continue
+      // It begins when those whom it asks have room for it.
+      if (!(await this.#hasRoom(status.name, now))) continue
       // One that cannot begin keeps no other from it.
       const run = await this.rotate(status.name, { actor }).catch((error: unknown) => {
         if (!isKeyturnError(error, 'ERR_RUN_RUNNING', 'ERR_SECRET_PLAN')) faults.push(error)
@@ -302,6 +314,11 @@ export class Secrets {
     // What failed at one run kept no other from going on.
     if (faults.length > 0) throw faults[0]
     return worked
+  }
+
+  async #hasRoom(name: string, now: number): Promise<boolean> {
+    for (const provider of this.#secret(name).providers.values()) if (!(await this.#limits.hasRoom(provider, now))) return false
+    return true
   }
 
   async #acting(runId: string) {

@@ -1,8 +1,8 @@
 import type { PGlite } from '@electric-sql/pglite'
 import { type Keyturn, open } from '@keyturn/core'
 import { openSecrets, type Run, type SecretConfig, type Secrets, sealedSecrets } from '@keyturn/secrets'
-import type { Around } from '../../../packages/secrets/src/run/engine.ts'
 import { PartFailure } from '../../../packages/secrets/src/run/outcome.ts'
+import type { Around } from '../../../packages/secrets/src/run/part-calls.ts'
 
 const rootKey = '5e'.repeat(32)
 
@@ -10,6 +10,7 @@ export interface WorldOptions {
   readonly pglite: PGlite
   readonly secrets: { readonly [name: string]: SecretConfig }
   readonly alerts?: readonly object[]
+  readonly limits?: { readonly [provider: string]: object }
   readonly env?: { readonly [name: string]: string | undefined }
   readonly around?: Around
 }
@@ -27,6 +28,7 @@ export const lost = () => new PartFailure('uncertain', 'the answer was lost')
 export class SecretsWorld {
   readonly #options: WorldOptions
   #keyturn: Keyturn | null = null
+  readonly #others: Keyturn[] = []
   /** Added to the clock, in milliseconds. */
   ahead = 0
   /** Stands around the calls to parts. */
@@ -40,21 +42,40 @@ export class SecretsWorld {
   /** What a process of the application has after its start; the one before is forgotten, as after a crash. */
   async start(): Promise<Secrets> {
     await this.stop()
-    const { pglite, secrets, alerts = [], env = {} } = this.#options
+    const [keyturn, secrets] = await this.#open()
+    this.#keyturn = keyturn
+    return secrets
+  }
+
+  /** What another process of the application has, which goes on beside the first. */
+  async beside(): Promise<Secrets> {
+    const [keyturn, secrets] = await this.#open()
+    this.#others.push(keyturn)
+    return secrets
+  }
+
+  async #open(): Promise<[Keyturn, Secrets]> {
+    const { pglite, secrets, alerts = [], env = {}, limits = {} } = this.#options
     const config = {
       keyrings: { app: { root: { env: 'ROOT' } } },
       fields: sealedSecrets('app'),
       secrets,
       alerts,
+      limits,
     }
     const given = { ...env, ROOT: rootKey }
-    this.#keyturn = await open(config, { pglite, env: given, warn: () => {} })
+    const keyturn = await open(config, { pglite, env: given, warn: () => {} })
     const around: Around = (at, work) => (this.around === undefined ? work() : this.around(at, work))
-    return await openSecrets(this.#keyturn, { pglite, env: given, ahead: () => this.ahead, around, actor: 'test' })
+    try {
+      return [keyturn, await openSecrets(keyturn, { pglite, env: given, ahead: () => this.ahead, around, actor: 'test' })]
+    } catch (error) {
+      await keyturn.close()
+      throw error
+    }
   }
 
   async stop(): Promise<void> {
-    await this.#keyturn?.close()
+    for (const keyturn of [this.#keyturn, ...this.#others.splice(0)]) await keyturn?.close()
     this.#keyturn = null
   }
 

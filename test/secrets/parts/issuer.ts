@@ -36,14 +36,18 @@ export const options = z.strictObject({
   named: z.boolean().default(true),
   /** Whether a key can be disabled. */
   disables: z.boolean().default(false),
+  /** Whose limits it is asked within, and at which address. */
+  provider: z.string().optional(),
+  endpoint: z.string().optional(),
 })
 
 /** An issuer in this process that chooses keys itself, for tests of the engine. */
-export default function issuer({ id, named, disables }: z.infer<typeof options>): Rotator {
+export default function issuer({ id, named, disables, provider }: z.infer<typeof options>): Rotator {
   const keys = () => issuerOf(id)
   const find = ({ id: key, parts }: Credential) =>
     keys().get(key ?? [...keys().values()].find(({ value }) => value === parts.value)?.id ?? '')
   return {
+    ...(provider !== undefined && { provider }),
     parts: { value: 'secret' },
     overlap: true,
     check: async () => [],

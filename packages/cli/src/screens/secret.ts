@@ -25,7 +25,7 @@ export function inventoryScreen(secrets: readonly SecretStatus[]): string {
 }
 
 /** What a rotation of a secret would call. */
-export function secretPlanScreen({ secret, rotator, hasOld, steps, gap, findings }: SecretPlan): string {
+export function secretPlanScreen({ secret, rotator, hasOld, steps, gap, limits, findings }: SecretPlan): string {
   const rows = steps.map(({ step, calls }, index) => [String(index + 1), step, stepWords(step), calls.join('; ')])
   const of = (severity: 'fault' | 'warning') =>
     findings.filter((finding) => finding.severity === severity).map(({ place, sentence }) => `${place}: ${sentence}`)
@@ -36,6 +36,13 @@ export function secretPlanScreen({ secret, rotator, hasOld, steps, gap, findings
     table(['', 'step', 'what', 'calls'], rows),
     ...section('Faults: it cannot be rotated', of('fault')),
     ...section('To know', of('warning')),
+    ...section(
+      'At most, together with all other secrets',
+      limits.map(
+        ({ provider, atOnce, perMinute, parts }) =>
+          `${provider}: ${count(atOnce, 'call')} at once, ${perMinute} a minute (${parts.join(', ')})`,
+      ),
+    ),
   ].join('\n')
 }
 

@@ -149,6 +149,8 @@ export interface Config {
   readonly secrets?: { readonly [name: string]: object }
   /** Who is told when a secret is in trouble; checked by `@keyturn/secrets`. */
   readonly alerts?: readonly object[]
+  /** How much the issuers and stores of secrets may be asked, by provider; checked by `@keyturn/secrets`. */
+  readonly limits?: { readonly [provider: string]: object }
 }
 
 /** Names an environment variable. Its value is read when the configuration is opened. */

@@ -208,6 +208,11 @@ export const schema: RootSchema = {
       additionalProperties: { type: 'object' },
     },
     alerts: { description: 'Who is told when a secret is in trouble.', type: 'array', items: { type: 'object' } },
+    limits: {
+      description: 'How much the issuers and stores of secrets may be asked, by provider; checked by @keyturn/secrets.',
+      type: 'object',
+      additionalProperties: { type: 'object' },
+    },
   },
   required: ['keyrings', 'fields'],
   additionalProperties: false,

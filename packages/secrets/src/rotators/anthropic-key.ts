@@ -78,6 +78,7 @@ export default function anthropicKey(given: z.infer<typeof options>, world: Worl
     return asAdmin(call, `/${encodeURIComponent(known)}`, { body: { status }, expect: [404] })
   }
   const rotator: Rotator = {
+    provider: 'anthropic',
     parts: { value: 'secret' },
     overlap: true,
 

@@ -140,6 +140,7 @@ export default function awsIamAccessKey(given: Options, world: World): Rotator {
     })
 
   return {
+    provider: 'aws',
     parts: { accessKeyId: 'public', secretAccessKey: 'secret' },
     overlap: true,
 

@@ -97,6 +97,7 @@ export default function awsSecretsManagerRotation(given: z.infer<typeof options>
   }
 
   return {
+    provider: 'aws',
     parts: Object.fromEntries(Object.keys(members).map((part) => [part, given.public.includes(part) ? 'public' : 'secret'])),
     overlap: users === 'two',
     ...(users === 'two' && { issuer: false as const }),

@@ -103,6 +103,7 @@ export default function elasticacheAuth(given: z.infer<typeof options>, world: W
   const isIn = async (call: Call, token: string) => (await tryToken(call, token)) === 'in'
 
   return {
+    provider: 'aws',
     parts: { token: 'secret' },
     overlap: true,
     settleMs: SETTLE_MS,

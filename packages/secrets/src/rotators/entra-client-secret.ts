@@ -86,6 +86,7 @@ export default function entraClientSecret(given: z.infer<typeof options>, world:
       : { works: false, sentence: `a token was issued, but the API refused it with ${status}`, later: false }
   }
   return {
+    provider: 'entra',
     parts: { clientId: 'public', keyId: 'public', clientSecret: 'secret' },
     overlap: true,
     settleMs: 300_000,

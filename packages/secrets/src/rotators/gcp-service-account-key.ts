@@ -60,6 +60,7 @@ export default function gcpServiceAccountKey({ account, admin, iam, token }: z.i
     return (await inIam(call, what === null ? path : `${path}:${what}`, asked)).status
   }
   return {
+    provider: 'gcp',
     parts: { keyFile: 'secret', keyId: 'public' },
     overlap: true,
     settleMs: 600_000,

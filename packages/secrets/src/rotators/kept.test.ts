@@ -6,7 +6,8 @@ import kept, { options } from './kept.ts'
 
 /** A feed that knows one key. */
 const feed = createServer((request, response) => {
-  const status = request.url === '/down' ? 503 : request.headers['x-apikey'] === 'the-key' && request.headers['x-org'] === 'forge' ? 200 : 401
+  const status =
+    request.url === '/down' ? 503 : request.headers['x-apikey'] === 'the-key' && request.headers['x-org'] === 'forge' ? 200 : 401
   response.writeHead(status, { connection: 'close' }).end(`not for messages: ${request.headers['x-apikey']}`)
 })
 beforeAll(() => new Promise<void>((resolve) => feed.listen(0, '127.0.0.1', resolve)))

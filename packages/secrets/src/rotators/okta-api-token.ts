@@ -47,6 +47,7 @@ export default function oktaApiToken({ org, admin, login }: z.infer<typeof optio
     bodyOf(where, await as(await world.read(ref), call, 'api-tokens'), tokensSchema)
   const consolePage = `${base.replace(/^(https:\/\/[^.]+)\.(okta|oktapreview|okta-emea)\.com$/, '$1-admin.$2.com')}/admin/access/api/tokens`
   return {
+    provider: 'okta',
     parts: { value: 'secret' },
     overlap: true,
 

@@ -61,6 +61,7 @@ export default function oktaClientSecret(given: z.infer<typeof options>, world: 
   const idOf = async (call: Call, credential: { readonly id: string | null; readonly parts: { readonly clientSecret?: string } }) =>
     credential.id ?? (await find(call, credential.parts.clientSecret))?.id ?? null
   return {
+    provider: 'okta',
     parts: { clientId: 'public', clientSecret: 'secret' },
     overlap: true,
 

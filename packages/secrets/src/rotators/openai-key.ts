@@ -83,6 +83,7 @@ export default function openaiKey(given: z.infer<typeof options>, world: World):
     await inProject(call, `service_accounts/${encodeURIComponent(id)}`, { method: 'DELETE', expect: [404] })
   }
   return {
+    provider: 'openai',
     parts: { value: 'secret' },
     overlap: true,
 

@@ -78,6 +78,7 @@ export default function rdsMasterPassword(given: z.infer<typeof options>, world:
   }
 
   return {
+    provider: 'aws',
     parts: { user: 'public', password: 'secret' },
     overlap: false,
     settleMs: SETTLE_MS,

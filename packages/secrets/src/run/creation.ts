@@ -14,9 +14,11 @@ export async function create(world: StepWorld): Promise<Outcome> {
   const { secret, old, made } = world
   const { rotator } = secret
   if (made !== null) {
-    if (world.run.facts.intentAt === undefined) await world.remember({ intentAt: world.now })
+    const recorded = async () => {
+      if (world.run.facts.intentAt === undefined) await world.remember({ intentAt: world.now })
+    }
     try {
-      return doneWith(await world.call(rotator, (call) => rotator.create(call, made, old)))
+      return doneWith(await world.call(rotator, (call) => rotator.create(call, made, old), { recorded }))
     } catch (error) {
       if (error instanceof PartFailure && error.kind === 'refused' && rotator.task !== undefined)
         return { is: 'ask-again', sentence: error.message }
@@ -32,12 +34,13 @@ export async function create(world: StepWorld): Promise<Outcome> {
       : rotator.list === undefined
         ? null
         : (await world.call(rotator, (call) => rotator.list?.(call) ?? none)).map(({ id }) => id)
-  await world.remember({ before, intentAt: world.now, calling: true })
+  const recorded = () => world.remember({ before, intentAt: world.now, calling: true })
   try {
-    return doneWith(await world.call(rotator, (call) => rotator.create(call, null, old)))
+    return doneWith(await world.call(rotator, (call) => rotator.create(call, null, old), { recorded }))
   } catch (error) {
     // It did not happen: the next try need not look for it.
-    if (error instanceof PartFailure && error.kind !== 'uncertain') await world.remember({ calling: false })
+    if (error instanceof PartFailure && error.kind !== 'uncertain' && world.run.facts.calling === true)
+      await world.remember({ calling: false })
     throw error
   }
 }

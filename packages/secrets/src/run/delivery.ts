@@ -48,7 +48,7 @@ export async function write(world: StepWorld, phase: Phase): Promise<Outcome> {
   for (const { name, store, templates, truth } of world.secret.stores) {
     // Whoever writes there may have written again since it was read.
     if (truth && (world.run.facts.taken === true || phase === 'sync')) continue
-    const { version } = await world.call(store, (call) => store.write(call, render(templates, slots)), phase)
+    const { version } = await world.call(store, (call) => store.write(call, render(templates, slots)), { phase })
     versions[name] = version
   }
   return { is: 'done', facts: { versions }, evidence: { stores: world.secret.stores.length, ...prefixed('version', versions) } }
@@ -59,11 +59,8 @@ export async function deploy(world: StepWorld, phase: Phase): Promise<Outcome> {
   const { secret, run } = world
   const evidence: Record<string, Evidence[string]> = {}
   for (const [index, { name, part }] of secret.targets.entries()) {
-    const limited = { callMs: part.callMs ?? deployMs }
-    Object.assign(
-      evidence,
-      prefixed(`${name} ${index + 1}`, await world.call(limited, (call) => part.deploy(call, run.facts.versions ?? {}), phase)),
-    )
+    const seen = await world.call(part, (call) => part.deploy(call, run.facts.versions ?? {}), { phase, callMs: deployMs })
+    Object.assign(evidence, prefixed(`${name} ${index + 1}`, seen))
   }
   return { is: 'done', evidence }
 }
@@ -85,7 +82,7 @@ export async function gates(world: StepWorld, phase: Phase): Promise<Outcome> {
       current,
       previous: phase === 'back' ? made : phase === 'announce' ? null : old,
     }
-    const verdict = await world.call(part, (call) => part.look(call, asked), phase)
+    const verdict = await world.call(part, (call) => part.look(call, asked), { phase })
     if (!verdict.works) {
       const sentence = `${name}: ${verdict.sentence}`
       return verdict.later ? { is: 'again', sentence, withinMs: part.settleMs ?? settleMs } : { is: 'failed', sentence }

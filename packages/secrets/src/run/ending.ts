@@ -38,7 +38,7 @@ export async function unused(world: StepWorld): Promise<Outcome> {
   if (run.facts.hurried === true || old === null || made === null) return { is: 'skipped', why: 'a person ended the old credential' }
   const evidence: Record<string, string> = {}
   const still = (sentence: string): Outcome =>
-    now - (run.facts.step?.since ?? now) < secret.deadlineMs
+    now - (run.facts.step?.since ?? now) - (run.facts.step?.limitedMs ?? 0) < secret.deadlineMs
       ? { is: 'again', sentence }
       : {
           is: 'pause',
@@ -82,11 +82,15 @@ export async function revoke(world: StepWorld): Promise<Outcome> {
     const verdict = await call(rotator, (each) => rotator.verify(each, made))
     if (!verdict.works)
       return { is: 'again', sentence: `the new credential does not work: ${verdict.sentence}. The old one is not ended; take the run back` }
-    await world.remember({ revoking: true })
   }
-  if (rotator.revocation !== undefined)
+  const recorded = async () => {
+    if (world.run.facts.revoking !== true && made !== null) await world.remember({ revoking: true })
+  }
+  if (rotator.revocation !== undefined) {
+    await recorded()
     return await endedByPerson(world, old, () => call(rotator, (each) => rotator.revocation?.(each, old) ?? nothing))
-  await call(rotator, (each) => rotator.revoke(each, old, made))
+  }
+  await call(rotator, (each) => rotator.revoke(each, old, made), { recorded })
   return { is: 'done', evidence: { id: old.id } }
 }
 

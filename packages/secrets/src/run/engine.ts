@@ -1,17 +1,17 @@
 import { appendEvent, fail, type Sql, type SqlState } from '@keyturn/core'
-import type { Call } from '../secret/call.ts'
 import type { Credential } from '../secret/credential.ts'
 import type { OpenedAlert, OpenedSecret } from '../secret/opened-secret.ts'
 import { sweep } from './creation.ts'
 import { sendNotices, type Telling, tell } from './notices.ts'
-import { type Outcome, PartFailure } from './outcome.ts'
+import { Limited, type Outcome, PartFailure } from './outcome.ts'
+import { type Around, marginMs, PartCalls } from './part-calls.ts'
 import { perform } from './perform.ts'
-import { isOver, numberOf, type Run, type StepName } from './run.ts'
+import { afterLimit, isOver, numberOf, type Run, type StepFacts, type StepName } from './run.ts'
 import { lease, putStep, readNow, release, selectRun, selectRuns, takeWish, updateRun } from './run-rows.ts'
 import { scrubbed } from './scrubbed.ts'
 import type { Sealed, SealedValues } from './sealed-values.ts'
 import { settle } from './settle.ts'
-import { attemptOf, defaultCallMs, issuerOf, partFailure, type StepWorld } from './step-world.ts'
+import { attemptOf, defaultCallMs, issuerOf, type StepWorld } from './step-world.ts'
 import { isPastReturn } from './steps.ts'
 
 export interface EngineOptions {
@@ -26,26 +26,21 @@ export interface EngineOptions {
   around?: Around
 }
 
-/** A call to a part, and in which step. */
-export type Around = <T>(at: { readonly step: string; readonly secret: string }, work: () => Promise<T>) => Promise<T>
-
 /** A new credential that is not kept yet, and the one in whose place it is kept: what was proposed or given, before the issuer had it. */
 interface Sealing {
   readonly sealed: Sealed
   readonly replaced: string | null
 }
 
-/** A lease is this much longer than the call that it is for. */
-const marginMs = 10_000
-
 /** Takes runs from step to step. All that it knows stands in the state, so that any process goes on where another died. */
 export class Engine {
   readonly #options: EngineOptions
-  /** Runs with a call that went on when its time was over. */
-  readonly #unanswered = new Set<string>()
+  readonly #calls: PartCalls
 
   constructor(options: EngineOptions) {
+    const { state, around } = options
     this.#options = options
+    this.#calls = new PartCalls({ state, now: () => this.now(), ...(around && { around }) })
   }
 
   async now(): Promise<number> {
@@ -83,7 +78,7 @@ export class Engine {
    * @returns false where somebody has wished meanwhile
    */
   async #release(run: Run): Promise<boolean> {
-    return this.#unanswered.delete(run.id) || (await release(this.#options.state, run))
+    return this.#calls.wasUnanswered(run.id) || (await release(this.#options.state, run))
   }
 
   async sendNotices(signal: AbortSignal): Promise<number> {
@@ -100,7 +95,7 @@ export class Engine {
       const note = 'its rotator was configured otherwise when the run began. Put that back until the run is over, then resume it'
       return await this.#save(run, now, { is: 'pause', note }, step)
     }
-    const tried = { ...run.facts.step, since: run.facts.step?.since ?? now, tries: (run.facts.step?.tries ?? 0) + 1 }
+    const tried = triedAgain(run.facts.step, now)
     const begun: Run = { ...run, state: 'running', note: null, wakeAt: null, facts: { ...run.facts, step: tried } }
     await state.transaction(async (sql) => {
       await updateRun(sql, state.schema, begun)
@@ -121,6 +116,11 @@ export class Engine {
   async #try(run: Run, step: StepName, { secret, now, signal }: { secret: OpenedSecret; now: number; signal: AbortSignal }) {
     let after = run
     const { values, state } = this.#options
+    let isFirst = true
+    const waited = (ms: number) => {
+      const { step: since } = after.facts
+      if (since !== undefined) after = { ...after, facts: { ...after.facts, step: afterLimit(since, ms) } }
+    }
     const world: StepWorld = {
       get run() {
         return after
@@ -129,7 +129,14 @@ export class Engine {
       now,
       old: await this.#open(run.oldValue),
       made: await this.#open(run.newValue),
-      call: (part, work, phase) => this.#call(after, part, { work, attempt: attemptOf(after.attempt, phase), signal }),
+      call: async (part, work, { phase, callMs, recorded } = {}) => {
+        const provider = secret.providers.get(part) ?? null
+        const attempt = attemptOf(after.attempt, phase)
+        const asking = { run: after, provider, callMs: part.callMs ?? callMs, attempt, signal, isFirst, waited, recorded }
+        const result = await this.#calls.make(asking, work)
+        isFirst = false
+        return result
+      },
       remember: async (facts, attempt) => {
         after = { ...after, facts: { ...after.facts, ...facts }, attempt: attempt ?? after.attempt }
         await updateRun(state, state.schema, after)
@@ -150,34 +157,8 @@ export class Engine {
       return { outcome, after, sealing: null }
     } catch (error) {
       if (!(error instanceof PartFailure)) throw error
-      const outcome: Outcome =
-        error.kind === 'refused'
-          ? { is: 'failed', sentence: error.message }
-          : { is: 'again', sentence: error.message, ...(error.afterMs === undefined ? {} : { afterMs: error.afterMs }) }
-      return { outcome: scrubbed(outcome, secret.rotator, [world.old, world.made]), after, sealing: null }
+      return { outcome: scrubbed(outcomeOf(error), secret.rotator, [world.old, world.made]), after, sealing: null }
     }
-  }
-
-  /** A call to a part: first the lease is made to last longer than the call may take. */
-  async #call<T>(
-    run: Run,
-    { callMs = defaultCallMs }: { readonly callMs?: number },
-    { work, attempt, signal }: { work: (call: Call) => Promise<T>; attempt: string; signal: AbortSignal },
-  ): Promise<T> {
-    const { state } = this.#options
-    const held = await lease(state, run.id, { epoch: run.epoch, now: await this.now(), forMs: callMs + marginMs, callMs })
-    if (held === null) throw fail('ERR_RUN_LEASE', run.id)
-    const within = AbortSignal.any([signal, AbortSignal.timeout(callMs)])
-    const ask = async () => {
-      try {
-        return await raced(work({ secret: run.secret, attempt, signal: within }), within)
-      } catch (error) {
-        if (error instanceof Unanswered) this.#unanswered.add(run.id)
-        throw partFailure(error)
-      }
-    }
-    const { around } = this.#options
-    return around === undefined ? await ask() : await around({ step: run.steps[run.position] ?? 'sweep', secret: run.secret }, ask)
   }
 
   async #open(id: string | null): Promise<Credential | null> {
@@ -196,7 +177,7 @@ export class Engine {
       }
       if (after.record !== null) await putStep(sql, schema, run.id, after.record)
       await after.apply(sql, { schema, values, alerts, now })
-      await appendEvent(sql, schema, after.event)
+      if (after.event !== null) await appendEvent(sql, schema, after.event)
     })
     return after.run
   }
@@ -225,13 +206,17 @@ export class Engine {
   /** What newer runs know is no orphan of this one. */
   async #sweepNow(run: Run, newer: readonly Run[], { now, signal }: { now: number; signal: AbortSignal }): Promise<Run> {
     const known = newer.flatMap(({ facts }) => [facts.newId, facts.oldId]).filter((id) => typeof id === 'string')
+    const secret = this.#options.secret(run.secret)
     const world: StepWorld = {
       run: { ...run, facts: { ...run.facts, kept: [...(run.facts.kept ?? []), ...known] } },
-      secret: this.#options.secret(run.secret),
+      secret,
       now,
       old: null,
       made: null,
-      call: (part, work) => this.#call(run, part, { work, attempt: run.attempt, signal }),
+      call: (part, work) => {
+        const provider = secret.providers.get(part) ?? null
+        return this.#calls.make({ run, provider, callMs: part.callMs, attempt: run.attempt, signal, isFirst: true, waited: () => {} }, work)
+      },
       remember: async () => {},
     }
     const outcome = await sweep(world).catch((error: unknown): Outcome => {
@@ -245,6 +230,18 @@ export class Engine {
 
 const sweepAgainMs = 900_000
 
+/** The step as it stands when it is tried once more. */
+function triedAgain(before: StepFacts | undefined, now: number): StepFacts {
+  const step = before?.limitedAt === undefined ? before : afterLimit(before, Math.max(0, now - before.limitedAt))
+  return { ...step, since: step?.since ?? now, tries: (step?.tries ?? 0) + 1 }
+}
+
+function outcomeOf(error: PartFailure): Outcome {
+  if (error instanceof Limited) return { is: 'limited', until: error.until, why: error.message }
+  if (error.kind === 'refused') return { is: 'failed', sentence: error.message }
+  return { is: 'again', sentence: error.message, ...(error.afterMs === undefined ? {} : { afterMs: error.afterMs }) }
+}
+
 /** A person must say what becomes of credentials that may be of a run which is over. */
 const asking = (run: Run): Telling => ({
   ...{ state: 'open', condition: 'revocation', severity: 'critical', secret: run.secret, runId: run.id, runbook: null },
@@ -254,23 +251,4 @@ const asking = (run: Run): Telling => ({
 function recordOf(run: Run, step: StepName, { state, endedAt }: { state: 'begun'; endedAt: null }) {
   const { since, tries } = run.facts.step ?? { since: 0, tries: 1 }
   return { number: numberOf(run), step, state, tries, begunAt: since, endedAt, evidence: {}, problem: null }
-}
-
-/** The part did not end with its signal: its call may still be under way. */
-class Unanswered extends PartFailure {}
-
-/** Ends with the signal even where the part does not. */
-async function raced<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  let stop = () => {}
-  const aborted = new Promise<never>((_, reject) => {
-    stop = () => reject(new Unanswered('uncertain', 'there was no answer in time'))
-    signal.addEventListener('abort', stop, { once: true })
-    if (signal.aborted) stop()
-  })
-  try {
-    return await Promise.race([work, aborted])
-  } finally {
-    signal.removeEventListener('abort', stop)
-    work.catch(() => undefined)
-  }
 }

@@ -64,10 +64,28 @@ CREATE TABLE ${schema}.secret_trouble (
   opened_at timestamptz NOT NULL
 );`
 
+/** Calls to providers, which all processes count together. A row of a call lives for a minute, or for as long as the call may take. */
+const calls = (schema: string) => `
+CREATE TABLE ${schema}.secret_provider (
+  key text PRIMARY KEY,
+  busy_until timestamptz,
+  strikes integer NOT NULL DEFAULT 0
+);
+CREATE TABLE ${schema}.secret_call (
+  id text PRIMARY KEY,
+  provider text NOT NULL,
+  taken_at timestamptz NOT NULL,
+  until timestamptz NOT NULL
+);
+CREATE INDEX secret_call_of ON ${schema}.secret_call (provider, taken_at);`
+
 /** The tables of this package, made after those of core. */
 export const secretMigrations: Migrations = {
   package: 'secrets',
-  migrations: [{ number: 1, sql: (schema) => `${tables(schema)}\n` }],
+  migrations: [
+    { number: 1, sql: (schema) => `${tables(schema)}\n` },
+    { number: 2, sql: (schema) => `${calls(schema)}\n` },
+  ],
 }
 
 /** @throws `ERR_STATE_MISSING` where nobody has made these tables yet */

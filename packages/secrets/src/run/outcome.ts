@@ -10,6 +10,8 @@ export type Outcome =
   | { readonly is: 'skipped'; readonly why: string }
   /** Not a failure: it is looked at again at that time. */
   | { readonly is: 'wait'; readonly until: number; readonly note: string; readonly facts?: Partial<Facts> }
+  /** Not a failure, and no try: its provider has no room yet. Neither its tries nor its deadline go on meanwhile. */
+  | { readonly is: 'limited'; readonly until: number; readonly why: string }
   /** Tried again, after more and more time, until the step has had its time: `withinMs`, or for ever. */
   | { readonly is: 'again'; readonly sentence: string; readonly withinMs?: number; readonly afterMs?: number }
   /** It will not be done. The run goes back, or is paused where there is no way back. */
@@ -27,5 +29,14 @@ export class PartFailure extends Error {
     super(sentence)
     this.kind = kind
     this.afterMs = afterMs
+  }
+}
+
+/** A call that its provider has no room for yet: nothing was called. */
+export class Limited extends PartFailure {
+  readonly until: number
+  constructor(why: string, until: number) {
+    super('busy', why)
+    this.until = until
   }
 }

@@ -3,7 +3,7 @@ import type { Run, StepRecord } from './run.ts'
 
 /** SQL for a time in milliseconds since 1970, and back: whole milliseconds, so that nothing is lost between them. */
 export const fromMs = (parameter: string) => `to_timestamp((${parameter}::text)::double precision / 1000)`
-const toMs = (column: string) => `round(extract(epoch FROM ${column}) * 1000)::text`
+export const toMs = (column: string) => `round(extract(epoch FROM ${column}) * 1000)::text`
 
 const runColumns = `id, secret, rotator, state, direction, steps, position::text AS position, attempt, facts, old_value, new_value, note, started_by,
   ${toMs('created_at')} AS created_at, ${toMs('ended_at')} AS ended_at, ${toMs('wake_at')} AS wake_at, ${toMs('sweep_at')} AS sweep_at, epoch::text AS epoch`
@@ -205,6 +205,12 @@ export async function wishBack({ query, schema }: SqlState, runId: string, now: 
     [runId, String(now)],
   )
   return count === 1
+}
+
+/** Whether somebody has asked for the run back. */
+export async function hasWish({ query, schema }: SqlState, runId: string): Promise<boolean> {
+  const { rows } = await query(`SELECT wish IS NOT NULL AS wished FROM ${schema}.secret_run WHERE id = $1::text`, [runId])
+  return rows[0]?.wished === true
 }
 
 /** Takes the wish: it is granted once, or cannot be. */

@@ -47,6 +47,23 @@ export type StepName =
  */
 export type Phase = 'announce' | 'promote' | 'withdraw' | 'back' | 'sync'
 
+/** How it goes with the current step. */
+export interface StepFacts {
+  readonly since: number
+  readonly tries: number
+  /** Since when it is told "not yet": later by what it has waited for its provider. */
+  readonly settled?: number
+  /** Since when it waits for its provider to have room, and how long it did so before, in milliseconds. */
+  readonly limitedAt?: number
+  readonly limitedMs?: number
+}
+
+/** A step after it has waited for its provider: that is no part of its time. */
+export function afterLimit({ limitedAt: _, ...step }: StepFacts, waitedMs: number): StepFacts {
+  const settled = step.settled === undefined ? {} : { settled: step.settled + waitedMs }
+  return { ...step, ...settled, limitedMs: (step.limitedMs ?? 0) + waitedMs }
+}
+
 /** What a run remembers, without secrets. */
 export interface Facts {
   /** Ids at the issuer before `create`; null where it gives no list. */
@@ -73,7 +90,7 @@ export interface Facts {
   readonly deployedAt?: number
   readonly promotedAt?: number
   /** The current step: since when it is tried, how often, and since when it is told "not yet". */
-  readonly step?: { readonly since: number; readonly tries: number; readonly settled?: number }
+  readonly step?: StepFacts
   readonly task?: Task & { readonly until: number; readonly told?: boolean }
   /** The step of which a person said that what it is to end has ended, where nothing else can tell. */
   readonly ended?: StepName

@@ -4,7 +4,7 @@ import type { OpenedAlert, OpenedSecret } from '../secret/opened-secret.ts'
 import { backOff } from './back-off.ts'
 import { type Telling, tell, troubles } from './notices.ts'
 import type { Outcome } from './outcome.ts'
-import { type Facts, numberOf, type Run, type StepName, type StepRecord } from './run.ts'
+import { type Facts, numberOf, type Run, type StepFacts, type StepName, type StepRecord } from './run.ts'
 import { fromMs } from './run-rows.ts'
 import type { SealedValues } from './sealed-values.ts'
 import { isPastReturn, isSync, noWayBack, stepsBack } from './steps.ts'
@@ -20,7 +20,7 @@ interface Applying {
 export interface Settled {
   readonly run: Run
   readonly record: StepRecord | null
-  readonly event: AuditEvent
+  readonly event: AuditEvent | null
   /** What else is written: the current credential, erased values, notices. */
   apply(sql: Sql, applying: Applying): Promise<void>
 }
@@ -40,7 +40,7 @@ const isNeverGivenUp = (run: Run, step: StepName | undefined) => run.direction =
 export function settle(run: Run, circumstances: Circumstances): Settled {
   const { outcome, step, now, secret } = circumstances
   if (step === undefined) return finished(run, circumstances)
-  const tries = run.facts.step ?? { since: now, tries: 1 }
+  const tries: StepFacts = run.facts.step ?? { since: now, tries: 1 }
   const record = (state: StepRecord['state'], problem: string | null): StepRecord => ({
     number: numberOf(run),
     step,
@@ -63,6 +63,8 @@ export function settle(run: Run, circumstances: Circumstances): Settled {
       if (task !== undefined && now >= task.until) told.push(telling(next, secret, 'failed', 'error', `${outcome.note}. It is overdue`))
       return plain(next, record('begun', null), { step, outcome: 'waits' }, told)
     }
+    case 'limited':
+      return limited(run, circumstances, { step, tries, record: record('begun', null) }, outcome)
     case 'again': {
       const withinMs = outcome.withinMs ?? secret.deadlineMs
       // From the first answer of this kind: a process that was dead for a while has not been waiting for it.
@@ -86,6 +88,24 @@ export function settle(run: Run, circumstances: Circumstances): Settled {
     case 'ask-again':
       return askedAgain(run, circumstances, record('failed', outcome.sentence), outcome.sentence)
   }
+}
+
+/** Its provider has no room: the step is as it was before the try. */
+function limited(
+  run: Run,
+  { now, secret }: Circumstances,
+  { step, tries, record }: { readonly step: StepName; readonly tries: StepFacts; readonly record: StepRecord },
+  { until, why }: { readonly until: number; readonly why: string },
+): Settled {
+  const facts: Facts = { ...run.facts, step: { ...tries, tries: tries.tries - 1, limitedAt: now } }
+  const next: Run = { ...run, state: 'waiting', wakeAt: until, facts, note: `${step} waits for its turn: ${why}` }
+  const waitedMs = tries.limitedMs ?? 0
+  // What must be done some day is late all the same.
+  const late = waitedMs >= secret.deadlineMs && isNeverGivenUp(run, step)
+  const told = late ? [telling(next, secret, conditionOf(run, step), 'warning', `${why}. ${step} waits for its turn`)] : []
+  const settled = plain(next, { ...record, tries: tries.tries - 1 }, { step, outcome: 'limited' }, told)
+  // On record once for each step: it may be asked many times.
+  return waitedMs > 0 ? { ...settled, event: null } : settled
 }
 
 /** The step is done; the next one is due. */

@@ -8,6 +8,16 @@ import type { SecretConfig } from '../secret/secret-config.ts'
 import { PartFailure } from './outcome.ts'
 import type { Facts, Phase, Run } from './run.ts'
 
+/** How a part is called. */
+export interface CallOptions {
+  /** The deployment that it is a part of. */
+  readonly phase?: Phase
+  /** The longest that it may take unless the part says so itself, in milliseconds; 30,000 unless given. */
+  readonly callMs?: number
+  /** Saves what must be on record before the call: when it is about to be made, and no more has to wait. */
+  recorded?(): Promise<void>
+}
+
 /** What one try of a step works with. */
 export interface StepWorld {
   readonly run: Run
@@ -18,11 +28,11 @@ export interface StepWorld {
   /** The new credential, once it is known. */
   readonly made: Credential | null
   /**
-   * Calls a part: with more lease left than the call may take, ended when it has taken that long.
+   * Calls a part: when its provider has room, with more lease left than the call may take, ended when it has taken that long.
    *
    * @throws PartFailure
    */
-  call<T>(part: { readonly callMs?: number }, work: (call: Call) => Promise<T>, phase?: Phase): Promise<T>
+  call<T>(part: { readonly callMs?: number }, work: (call: Call) => Promise<T>, options?: CallOptions): Promise<T>
   /** Saves facts before the step is over, where a crash must find them. */
   remember(facts: Partial<Facts>, attempt?: string): Promise<void>
 }

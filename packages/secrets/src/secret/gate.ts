@@ -18,6 +18,8 @@ export interface Gate {
    * When it is asked: `deployed`, after each deployment; `unused`, before the old credential is revoked, to show that nobody uses it.
    */
   readonly at: 'deployed' | 'unused'
+  /** Whose limits its calls count against, as for a rotator. */
+  readonly provider?: string
   /** The longest that one question may take, in milliseconds; 30,000 unless given. */
   readonly callMs?: number
   /** How long it may go on saying "later", in milliseconds; 300,000 unless given. */

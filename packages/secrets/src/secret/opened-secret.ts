@@ -4,6 +4,7 @@ import type { Alert } from './alert.ts'
 import type { Application, World } from './call.ts'
 import type { Gate } from './gate.ts'
 import { faultOf, loadPart } from './load-part.ts'
+import { type Provider, ProviderLimits } from './provider.ts'
 import type { Rotator } from './rotator.ts'
 import { type AlertConfig, alertSchema, type SecretConfig, secretSchema } from './secret-config.ts'
 import type { Store } from './store.ts'
@@ -34,6 +35,8 @@ export interface OpenedSecret {
   readonly stores: readonly OpenedStore[]
   readonly targets: readonly Named<Target>[]
   readonly gates: readonly Named<Gate>[]
+  /** Whom its parts ask, where that is limited. */
+  readonly providers: ReadonlyMap<object, Provider>
   /** Slots that its templates name beside `current`: each is a deployment of its own. */
   readonly slots: ReadonlySet<Slot>
   readonly graceMs: number
@@ -73,28 +76,40 @@ export function worldOf(
 }
 
 /** Makes the parts of a secret. @throws `ERR_CONFIG` with the place, `ERR_UNKNOWN_DRIVER` with the names there are */
-export async function openSecret(name: string, given: unknown, world: World): Promise<OpenedSecret> {
+export async function openSecret(name: string, given: unknown, world: World, limits = new ProviderLimits()): Promise<OpenedSecret> {
   const at = `secrets.${name}`
   const parsed = secretSchema.safeParse(given)
   if (!parsed.success) throw faultOf(at, parsed.error)
   const config = given as SecretConfig
+  const providers = new Map<object, Provider>()
+  const limited = <T extends { readonly provider?: string }>(part: T, partName: string, options: object): T => {
+    const provider = limits.of(partName, part, options)
+    if (provider !== null) providers.set(part, provider)
+    return part
+  }
   const rotator = await loadPart<Rotator>('rotators', config.rotator, { place: `${at}.rotator`, world })
+  limited(rotator, config.rotator.rotator, config.rotator)
   const stores: OpenedStore[] = []
   for (const [index, store] of (config.stores ?? []).entries()) {
     const place = `${at}.stores[${index}]`
+    const { values, ...options } = store
     stores.push({
       name: store.store,
       place,
-      store: await loadPart<Store>('stores', store, { place, world, except: ['values', 'truth'] }),
-      templates: store.values,
+      store: limited(await loadPart<Store>('stores', store, { place, world, except: ['values', 'truth'] }), store.store, options),
+      templates: values,
       truth: store.truth === true,
     })
   }
-  const named = async <T>(folder: 'targets' | 'gates', list: readonly { readonly [option: string]: unknown }[] = []) => {
+  const named = async <T extends { readonly provider?: string }>(
+    folder: 'targets' | 'gates',
+    list: readonly { readonly [option: string]: unknown }[] = [],
+  ) => {
     const parts: Named<T>[] = []
     for (const [index, part] of list.entries()) {
       const place = `${at}.${folder}[${index}]`
-      parts.push({ name: String(part[folder.slice(0, -1)]), place, part: await loadPart<T>(folder, part, { place, world }) })
+      const called = String(part[folder.slice(0, -1)])
+      parts.push({ name: called, place, part: limited(await loadPart<T>(folder, part, { place, world }), called, part) })
     }
     return parts
   }
@@ -105,6 +120,7 @@ export async function openSecret(name: string, given: unknown, world: World): Pr
     stores,
     targets: await named<Target>('targets', config.targets),
     gates: await named<Gate>('gates', config.gates),
+    providers,
     slots: new Set(stores.flatMap(({ templates }) => Object.values(templates).flatMap(referencesIn)).map(({ slot }) => slot)),
     graceMs: config.grace === undefined ? 3_600_000 : durationMs(config.grace),
     soakMs: config.soak === undefined ? 0 : durationMs(config.soak),

@@ -3,6 +3,7 @@ import { stepsForward } from '../run/steps.ts'
 import type { Call, Finding } from './call.ts'
 import type { Credential } from './credential.ts'
 import type { OpenedSecret } from './opened-secret.ts'
+import type { Limit } from './provider.ts'
 import { isNewer, readTruth, truthOf } from './truth.ts'
 
 /** A finding, and where in the configuration. */
@@ -20,7 +21,15 @@ export interface SecretPlan {
   readonly steps: readonly { readonly step: string; readonly calls: readonly string[] }[]
   /** Whether log-ins would be refused for a while, because the issuer has one password only. */
   readonly gap: boolean
+  /** How much is asked of whom at most, together with everybody else on the same state. */
+  readonly limits: readonly PlannedLimit[]
   readonly findings: readonly PlacedFinding[]
+}
+
+/** A limit, and the parts of the secret that share it. */
+export interface PlannedLimit extends Limit {
+  readonly provider: string
+  readonly parts: readonly string[]
 }
 
 /** Looks at everything that a rotation needs, by each part's `check`. Faults stand first. */
@@ -40,8 +49,27 @@ export async function planOf(
     hasOld,
     steps: stepsForward(secret, { hasOld }).map((step) => ({ step, calls: callsOf(secret, step) })),
     gap: !secret.rotator.overlap,
+    limits: limitsOf(secret),
     findings: findings.toSorted((one, other) => one.severity.localeCompare(other.severity)),
   }
+}
+
+function limitsOf({ rotator, config, stores, targets, gates, providers }: OpenedSecret): PlannedLimit[] {
+  const parts: [part: object, words: string][] = [
+    [rotator, `rotator ${config.rotator.rotator}`],
+    ...stores.map(({ store, name }): [object, string] => [store, `store ${name}`]),
+    ...targets.map(({ part, name }): [object, string] => [part, `target ${name}`]),
+    ...gates.map(({ part, name }): [object, string] => [part, `gate ${name}`]),
+  ]
+  const found = new Map<string, PlannedLimit>()
+  for (const [part, words] of parts) {
+    const provider = providers.get(part)
+    if (provider === undefined) continue
+    const { name, key, limit } = provider
+    const known = found.get(key)?.parts ?? []
+    found.set(key, { provider: name, ...limit, parts: known.includes(words) ? known : [...known, words] })
+  }
+  return [...found.values()]
 }
 
 /** @throws `ERR_SECRET_PLAN` with the first fault */

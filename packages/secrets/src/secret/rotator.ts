@@ -28,6 +28,11 @@ export interface Rotator {
    * uses it, `previous` where what was made with the old one must stay valid. Each slot mentioned is a deployment of its own.
    */
   readonly needs?: readonly ('next' | 'previous')[]
+  /**
+   * Whose limits its calls count against: a short name such as `aws`. Parts of one name that are configured with the same addresses and logins share
+   * them. Unless given, nothing limits it but what a configuration says of the part's own name.
+   */
+  readonly provider?: string
   /** The longest that one call may take, in milliseconds; 30,000 unless given. */
   readonly callMs?: number
   /**

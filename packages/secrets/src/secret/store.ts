@@ -14,6 +14,8 @@ export type Held = { readonly value: string } | { readonly digest: string } | nu
  * Errors are those of `outside/`. A store that cannot hold several names at once refuses them in `check`.
  */
 export interface Store {
+  /** Whose limits its calls count against, as for a rotator. */
+  readonly provider?: string
   /** The longest that one call may take, in milliseconds; 30,000 unless given. */
   readonly callMs?: number
   /** Looks whether it could write these names: login, rights, that the place exists. Changes nothing. */

@@ -62,6 +62,7 @@ export default function awsSecretsManager(given: z.infer<typeof options>, world:
     })
 
   return {
+    provider: 'aws',
     check: (call, names) =>
       findings(async () => {
         const found: Finding[] = []

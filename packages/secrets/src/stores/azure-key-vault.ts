@@ -71,6 +71,7 @@ export default function azureKeyVault(given: z.infer<typeof options>, world: Wor
   const looked = async (call: Call, names: readonly string[]) =>
     document.read((await newest(await session(call), nameOf(names)))?.value ?? null, names)
   return {
+    provider: 'azure',
     check: (call, names) =>
       findings(async () => {
         if (secret === undefined && names.length > 1)

@@ -30,6 +30,7 @@ export default function fly(given: z.infer<typeof options>, world: World): Store
     return new Map(secrets.map(({ name, digest }) => [name, digest]))
   }
   return {
+    provider: 'fly',
     check: (call, names) =>
       findings(async () => {
         await digests(call)

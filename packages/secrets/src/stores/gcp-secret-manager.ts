@@ -101,6 +101,7 @@ export default function gcpSecretManager(given: z.infer<typeof options>, world: 
     if (status >= 400) throw outside('busy', where, `"${name}" was changed at the same time`)
   }
   return {
+    provider: 'gcp',
     check: (call, names) =>
       findings(async () => {
         const name = nameOf(names)

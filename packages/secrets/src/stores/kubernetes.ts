@@ -26,6 +26,7 @@ export default function kubernetes(given: z.infer<typeof options>, world: World)
   const object = new KubernetesObject('secrets', given, world)
   const read = async (call: Call): Promise<Secret> => (await object.ask(call)).body as Secret
   return {
+    provider: 'kubernetes',
     check: (call, names) =>
       findings(async () => {
         await read(call)

@@ -39,6 +39,7 @@ export default function onePasswordOp(given: z.infer<typeof options>, world: Wor
   }
   const open = async (call: Call) => (await run(call, 'item', 'get', query, '--vault', vault)) as Item
   return {
+    provider: 'one-password',
     callMs: 60_000,
     check: (call, names) =>
       findings(async () => {

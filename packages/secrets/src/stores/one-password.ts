@@ -43,6 +43,7 @@ export default function onePassword(given: z.infer<typeof options>, world: World
     return { path, item: await askConnect<Item>(call, path) }
   }
   return {
+    provider: 'one-password',
     check: (call, names) => findings(async () => fieldFindings((await open(call)).item, names, where)),
     async look(call, names) {
       return heldIn((await open(call)).item, names, where)

@@ -47,6 +47,7 @@ export default function fly(given: z.infer<typeof options>, world: World): Targe
     return (body as Machine[]).filter(({ state, config }) => !/^destroy/.test(state) && !/^fly_app_/.test(groupOf(config)))
   }
   return {
+    provider: 'fly',
     callMs: (given.seconds ?? 600) * 1_000,
     check: (call) =>
       findings(async () => {

@@ -47,6 +47,7 @@ export default function kubernetes(given: z.infer<typeof options>, world: World)
     if (spec.paused === true) throw outside('refused', object.where, 'it is paused, so that its pods would not be replaced')
   }
   return {
+    provider: 'kubernetes',
     callMs: (given.seconds ?? 600) * 1_000,
     check: (call) =>
       findings(async () => {

@@ -96,6 +96,8 @@ export const secretPlan = z.object({
   hasOld: z.boolean(),
   steps: z.array(z.object({ step: z.string(), calls: z.array(z.string()) })),
   gap: z.boolean(),
+  /** How much is asked of whom at most, together with everybody else on the same state. */
+  limits: z.array(z.object({ provider: z.string(), atOnce: count, perMinute: count, parts: z.array(z.string()) })),
   findings: z.array(z.object({ severity: z.enum(['fault', 'warning']), place: z.string(), sentence: z.string() })),
 })
 
