@@ -92,6 +92,19 @@ test('nor is its revocation begun from there as a rotation of what is leaked.', 
   expect(issuerOf('made').size).toBe(1)
 })
 
+test('who mistypes the password may send the same request with the right one: a refusal of the person is no answer to keep.', async () => {
+  const bearer = world.tokens.operator
+  const cookies = await world.signIn('operator')
+  const headers = { 'idempotency-key': 'leaked-now' }
+  const rotate = (password: string) =>
+    ask('POST', '/v1/secrets/made/runs', { cookies, headers, body: { leaked: true, confirm: 'made', password } })
+  expect(await rotate('a wrong password, and long')).toMatchObject({ status: 403, body: { code: 'ERR_PASSWORD_AGAIN' } })
+  const begun = await rotate(passwordOf(names.operator))
+  expect(begun.status).toBe(202)
+  await ends(String(begun.body.id), bearer, 'completed')
+  expect(await rotate('a wrong password, and long')).toMatchObject({ status: 202, body: { id: begun.body.id } })
+})
+
 test('no value of a secret, no part that was pasted and no connection string is in an answer, a stream, a log, a measurement or a table.', async () => {
   const bearer = world.tokens.operator
   const values = [...issuerOf('made').values(), ...issuerOf('bought').values()].map(({ value }) => value)

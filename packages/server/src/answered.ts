@@ -31,7 +31,8 @@ export class Answered {
       return answer
     } catch (error) {
       const { problem, headers } = problemOf(error)
-      if (problem.status >= 500) await dropKey(this.#state, asked)
+      // Of two requests with another password the second is not the first one again.
+      if (problem.status >= 500 || isKeyturnError(error, 'ERR_PASSWORD_AGAIN')) await dropKey(this.#state, asked)
       else await keepAnswer(this.#state, asked, { status: problem.status, headers, body: JSON.stringify(problem) })
       throw error
     }
