@@ -6,12 +6,13 @@ import type { AuditReport } from './audit/verification.ts'
 import type { BoundColumns, Config } from './config/config.ts'
 import type { Field } from './field/field.ts'
 import type { KeyWrapper } from './keyring/key-wrapper.ts'
+import type { OpensUnder } from './keyring/opened-keyring.ts'
 import type { Census } from './rotation/census.ts'
 import type { Certificate } from './rotation/certificate.ts'
 import type { HashedTokens, HashTokensOptions, TokenColumnOptions } from './rotation/hash-tokens.ts'
 import type { Plan } from './rotation/plan.ts'
 import type { RotationResult, Verification } from './rotation/result.ts'
-import type { Retirement } from './rotation/retirement.ts'
+import type { MissingFence, Retirement } from './rotation/retirement.ts'
 import type { RotationMode, RotationState } from './rotation/run.ts'
 import type { TokenCounts } from './rotation/token-column.ts'
 import type { Rotations } from './rotations.ts'
@@ -260,10 +261,27 @@ export interface Keyturn<C extends Config = Config> {
   status(keyring?: string): Promise<Status>
   /** The keyrings of `status` without the rotations, for whoever asks often. @throws `ERR_UNKNOWN_NAME` */
   keyrings(keyring?: string): Promise<readonly KeyringStatus[]>
-  /** Adds wrappings under the first root key of each stored keyring; with `drop`, deletes those under that root id. */
+  /**
+   * Makes a version that is retiring the active one again, in place of the one that followed it: the way back from a rotation. Values under
+   * the other one stay, and are rewritten by `rotate(keyring, { newVersion: false })`.
+   *
+   * @throws `ERR_KEY_STATE` where `from` is not active any more, or `to` cannot be; `ERR_ROTATION_RUNNING` while a rotation is unfinished
+   */
+  goBack(keyring: string, versions: { readonly from: string; readonly to: string }): Promise<void>
+  /** Places of retired versions of a keyring that nothing guards. Opens no value. */
+  missingFences(keyring: string): Promise<readonly MissingFence[]>
+  /**
+   * Adds wrappings under the first root key of a stored keyring, or under a root that is on its way to the configuration; with `drop`, deletes
+   * those under that root id.
+   */
   rewrap(
     keyring: string,
-    options?: { readonly drop?: string },
+    options?: { readonly drop?: string; readonly under?: KeyWrapper },
   ): Promise<{ readonly added: number; readonly dropped: number; readonly roots: readonly string[] }>
+  /**
+   * Loads a stored keyring anew and counts its keys, and those that this root key opens without any other: as many for a root that a
+   * configuration may have alone, none for one that has ended.
+   */
+  opensUnder(keyring: string, root: KeyWrapper): Promise<OpensUnder>
   close(): Promise<void>
 }

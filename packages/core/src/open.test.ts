@@ -107,6 +107,55 @@ test('a process in production takes no development key, also when its keys do no
   }
 })
 
+test('a rotation is gone back on: the version before it is active again, its values are moved back, and every reader opens them all along', async () => {
+  await server.pool.query('CREATE TABLE turned (id int PRIMARY KEY, token text)')
+  const declared = defineConfig({
+    refreshMs: 100,
+    keyrings: { turned: { root: env('ROOT') } },
+    fields: { 'turned.token': { column: 'turned.token', keyring: 'turned', bind: ['id'] } },
+  })
+  const given = { pool: server.pool, env: keys }
+  const [keyturn, reader] = [await open(declared, given), await open(declared, given)]
+  const token = keyturn.field('turned.token')
+  for (let id = 1; id <= 10; id++)
+    await server.pool.query('INSERT INTO turned VALUES ($1, $2)', [id, await token.encrypt(`t ${id}`, { id })])
+  const all = async () => {
+    const { rows } = await server.pool.query('SELECT id, token FROM turned ORDER BY id')
+    for (const { id, token: value } of rows) expect(await reader.field('turned.token').decrypt(value, { id })).toBe(`t ${id}`)
+  }
+  await keyturn.rotate('turned')
+  const [to, from] = (await keyturn.keyrings('turned'))[0]!.versions.map(({ id }) => id) as [string, string]
+  const stop = AbortSignal.abort()
+  const { id } = await keyturn.rotate('turned', { newVersion: false, signal: stop })
+  await expect(keyturn.goBack('turned', { from, to })).rejects.toMatchObject({ code: 'ERR_ROTATION_RUNNING' })
+  await keyturn.cancel(id)
+  await keyturn.goBack('turned', { from, to })
+  await all()
+  expect(await keyturn.rotate('turned', { newVersion: false })).toMatchObject({ state: 'completed', rotated: 10 })
+  await all()
+  await keyturn.retire('turned', { versions: [from] })
+  expect((await keyturn.keyrings('turned'))[0]?.versions.map(({ state }) => state)).toEqual(['active', 'retired'])
+  expect(await keyturn.missingFences('turned')).toEqual([])
+  const { rows } = await server.pool.query(
+    `SELECT conname FROM pg_constraint WHERE conname LIKE 'keyturn_%' AND conrelid = 'turned'::regclass`,
+  )
+  await server.pool.query(`ALTER TABLE turned DROP CONSTRAINT "${rows[0]?.conname}"`)
+  expect(await keyturn.missingFences('turned')).toMatchObject([{ column: 'token', keyId: from }])
+  await keyturn.close()
+  await reader.close()
+})
+
+test('root keys after the first may be unset, on their way in or out; what is wrapped under one that is unset is refused', async () => {
+  const declared = defineConfig({ keyrings: { rooted: { root: [env('ROOT'), env('NEXT'), env('PREVIOUS')] } }, fields: {} })
+  const [one, other] = [keys.ROOT, 'cd'.repeat(32)]
+  const opened = async (given: { [name: string]: string }) => await (await open(declared, { pool: server.pool, env: given })).close()
+  await opened({ ROOT: one })
+  await opened({ ROOT: one, NEXT: other })
+  await opened({ ROOT: other, PREVIOUS: one })
+  await expect(opened({ ROOT: other })).rejects.toMatchObject({ code: 'ERR_ROOT_KEY' })
+  await expect(opened({ NEXT: one })).rejects.toMatchObject({ code: 'ERR_ENV_MISSING' })
+})
+
 describe('What a new user does wrong', () => {
   const flags = (read: string) =>
     defineConfig({

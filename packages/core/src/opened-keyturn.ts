@@ -7,6 +7,7 @@ import { fail } from './errors.ts'
 import { auditOf } from './evidence.ts'
 import { exportKeyring } from './export-keyring.ts'
 import type { Field } from './field/field.ts'
+import type { KeyWrapper } from './keyring/key-wrapper.ts'
 import type {
   AuditLog,
   CensusOptions,
@@ -245,10 +246,28 @@ export class OpenedKeyturn implements Keyturn {
     return await keyringStatuses(this.#opening, keyring)
   }
 
-  async rewrap(keyring: string, options: { readonly drop?: string } = {}) {
+  async goBack(keyring: string, { from, to }: { readonly from: string; readonly to: string }) {
     this.#assertWritable()
-    const { stored, kind } = this.#keyring(keyring)
-    if (stored === null) throw fail('ERR_USAGE', `keyring "${keyring}" ${noRootKey[kind]}`)
+    const stored = this.#rooted(keyring)
+    const { runs } = this.#opening.database
+    const running = await runs.unfinished(keyring)
+    if (running !== null) throw fail('ERR_ROTATION_RUNNING', keyring, running.id, running.state, running.id)
+    await this.#recorded('version.activate', `keyring/${keyring}`, () => stored.returnTo(to, from))
+  }
+
+  async missingFences(keyring: string) {
+    const missing = await fencesGone(this.#opening, [...this.#opening.fields.values()])
+    const known = this.#keyring(keyring).live.snapshot
+    return missing.filter(({ keyId }) => known.get(keyId) !== undefined)
+  }
+
+  async opensUnder(keyring: string, root: KeyWrapper) {
+    return await this.#rooted(keyring).opensUnder(root)
+  }
+
+  async rewrap(keyring: string, options: { readonly drop?: string; readonly under?: KeyWrapper } = {}) {
+    this.#assertWritable()
+    const stored = this.#rooted(keyring)
     return await this.#recorded('keyring.rewrap', `keyring/${keyring}`, () => stored.rewrap(options))
   }
 
@@ -297,6 +316,12 @@ export class OpenedKeyturn implements Keyturn {
     const keyring = this.#opening.keyrings.get(name)
     if (keyring === undefined) throw fail('ERR_UNKNOWN_NAME', 'keyring', name, nearest(name, [...this.#opening.keyrings.keys()]))
     return keyring
+  }
+
+  #rooted(name: string) {
+    const { stored, kind } = this.#keyring(name)
+    if (stored === null) throw fail('ERR_USAGE', `keyring "${name}" ${noRootKey[kind]}`)
+    return stored
   }
 
   #assertEncrypts(name: string): void {

@@ -96,7 +96,9 @@ function openEnvironment(name: string, config: EnvironmentKeyringConfig, world: 
 }
 
 async function openStored(name: string, config: StoredKeyringConfig, world: KeyringWorld): Promise<MadeKeyring> {
-  const roots = Array.isArray(config.root) ? (config.root as RootConfig[]) : [config.root as RootConfig]
+  const named = Array.isArray(config.root) ? (config.root as RootConfig[]) : [config.root as RootConfig]
+  // The first must be there; further ones are on their way in or out.
+  const roots = named.filter((root, n) => n === 0 || !isRootUnset(root, world))
   const wrappers = await Promise.all(roots.map((root) => openRoot(name, root, world)))
   const { refreshMs, actor, readOnly } = world
   const store = config.file === undefined ? world.store : fileKeyrings(config.file)
@@ -182,6 +184,11 @@ async function openRoot(keyring: string, root: RootConfig, { env }: KeyringWorld
 
 const isRef = (value: unknown): value is SecretRef => typeof value === 'object' && value !== null && ('env' in value || 'file' in value)
 const unset = (ref: SecretRef, { env }: Pick<Surroundings, 'env'>): boolean => 'env' in ref && variableOf(env, ref.env) === undefined
+function isRootUnset(root: RootConfig, world: Pick<Surroundings, 'env'>): boolean {
+  const ref = 'wrapper' in root ? (root as { readonly key?: unknown }).key : root
+  return isRef(ref) && unset(ref, world)
+}
+
 export const labelOf = (ref: SecretRef): string => ('env' in ref ? ref.env : ref.file)
 
 /** The text of a secret; one line break at the end of a file is not part of it. @throws `ERR_ENV_MISSING` */

@@ -30,6 +30,12 @@ export interface StoredKeyringOptions {
   readonly monotonicMs?: () => number
 }
 
+/** What one root key opens of a keyring: keys that are not destroyed, and those of them that it opens. */
+export interface OpensUnder {
+  readonly keys: number
+  readonly opened: number
+}
+
 /** A keyring that a store keeps, in a running process. */
 export interface OpenedKeyring extends LiveKeyring {
   /** What the store held at the last good load: wrappings and their roots. */
@@ -44,6 +50,13 @@ export interface OpenedKeyring extends LiveKeyring {
    * @throws `ERR_KEY_STATE` for a version in another state, also one that was active and has a successor, or compromised
    */
   activateVersion(id: string): Promise<void>
+  /**
+   * Makes a version that is retiring the active one again, in place of the one that followed it. Does nothing when it is. Every reader has it.
+   *
+   * @param from - the one that is active now: when it is another one, somebody has rotated meanwhile
+   * @throws `ERR_KEY_STATE` for a version that is not retiring, or compromised, and when another one than `from` is active
+   */
+  returnTo(id: string, from: string): Promise<void>
   /**
    * Saves that a retiring version is retired: call it with the proof in hand. Of one that is retired already, saves that its proof was
    * made again.
@@ -75,11 +88,15 @@ export interface OpenedKeyring extends LiveKeyring {
    * wrappings are there in between: a crash leaves a state that every holder of either root can open. The cost is that of the keys,
    * whatever the number of values.
    *
+   * @param options.under - the root that wraps, where it is not the first one here: one that is on its way to the configuration
    * @throws `ERR_USAGE` when `drop` is the root that wraps
    */
   rewrap(options?: {
     readonly drop?: string
+    readonly under?: KeyWrapper
   }): Promise<{ readonly added: number; readonly dropped: number; readonly roots: readonly string[] }>
+  /** Loads the keyring anew and counts its keys, the seal among them, and those that this root alone opens. Changes nothing. */
+  opensUnder(wrapper: KeyWrapper): Promise<OpensUnder>
   /** The keyring as last loaded, for another store: every key wrapped under this root alone. */
   exportUnder(wrapper: KeyWrapper): Promise<StoredKeyring>
 }

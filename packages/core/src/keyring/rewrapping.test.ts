@@ -45,6 +45,27 @@ describe('moving the root', () => {
     expect((await open(name, { wrappers: [newRoot] })).snapshot.active.material!.equals(old.snapshot.active.material!)).toBe(true)
   })
 
+  test('wrappings are added under a root that no configuration names yet; it then opens everything alone, loaded anew', async () => {
+    const name = newName()
+    const old = await open(name)
+    await old.activateVersion(await old.addPendingVersion())
+    expect(await old.opensUnder(newRoot)).toEqual({ keys: 3, opened: 0 })
+    expect(await old.rewrap({ under: newRoot })).toMatchObject({ added: 3, dropped: 0 })
+    expect(await old.rewrap({ under: newRoot })).toMatchObject({ added: 0 })
+    expect([await old.opensUnder(newRoot), await old.opensUnder(oldRoot)]).toEqual([
+      { keys: 3, opened: 3 },
+      { keys: 3, opened: 3 },
+    ])
+    await expect(old.addPendingVersion()).rejects.toMatchObject({ code: 'ERR_USAGE' })
+    const moved = await open(name, { wrappers: [newRoot], refreshMs: 20 })
+    await moved.rewrap({ drop: oldRoot.rootId })
+    // Also a process that has the keys in memory looks at what is stored.
+    expect([await old.opensUnder(newRoot), await old.opensUnder(oldRoot)]).toEqual([
+      { keys: 3, opened: 3 },
+      { keys: 3, opened: 0 },
+    ])
+  })
+
   test('both steps in one call wait for the readers in between', async () => {
     const name = newName()
     await open(name)

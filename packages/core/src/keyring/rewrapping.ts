@@ -77,6 +77,24 @@ async function opens(keyring: string, key: WrappedKey, material: KeyMaterial, wr
   }
 }
 
+/** Counts the keys that are not destroyed, the seal among them, and those that a root opens without any other. */
+export async function openedAlone(
+  { name, seal, versions }: StoredKeyring,
+  wrapper: KeyWrapper,
+): Promise<{ readonly keys: number; readonly opened: number }> {
+  const keys = [{ ...seal, number: 0 }, ...versions.filter(({ state }) => state !== 'destroyed')]
+  let opened = 0
+  for (const key of keys) {
+    try {
+      await openWrapping(name, key, wrapper)
+      opened++
+    } catch (error) {
+      if (!isKeyturnError(error, 'ERR_DECRYPT')) throw error
+    }
+  }
+  return { keys: keys.length, opened }
+}
+
 /** When the last of those wrappings was added that will stand in for the ones under `drop`; the epoch where there is none. */
 export function readyToDrop({ stored }: Unlocked, drop: string, wrappers: readonly KeyWrapper[]): Date {
   const roots = wrappers.map(({ rootId }) => rootId).filter((rootId) => rootId !== drop)

@@ -22,8 +22,8 @@ import type { KeyWrapper } from './key-wrapper.ts'
 import type { Keyring } from './keyring.ts'
 import type { StoredKeyring } from './keyring-store.ts'
 import { MessageBudget } from './message-budget.ts'
-import type { OpenedKeyring, StoredKeyringOptions } from './opened-keyring.ts'
-import { addWrappings, dropWrappings, readyToDrop } from './rewrapping.ts'
+import type { OpenedKeyring, OpensUnder, StoredKeyringOptions } from './opened-keyring.ts'
+import { addWrappings, dropWrappings, openedAlone, readyToDrop } from './rewrapping.ts'
 import { UnknownIds } from './unknown-ids.ts'
 import { wakingClock } from './waking-clock.ts'
 
@@ -198,6 +198,15 @@ class RefreshedKeyring implements OpenedKeyring {
     })
   }
 
+  async returnTo(id: string, from: string): Promise<void> {
+    await this.#save(async (unlocked, now) => {
+      const before = unlocked.keyring.active.id
+      if (before === id) return null
+      if (before !== from) throw fail('ERR_KEY_STATE', this.name, from, unlocked.keyring.get(from)?.state ?? 'unknown', 'retiring')
+      return { stored: activate(unlocked, id, now), action: 'version.activate', data: { version: id, before, back: true } }
+    })
+  }
+
   async retireVersion(id: string, data: AuditEvent['data'], compromised = false, guard = async (_within?: Sql) => {}): Promise<void> {
     await this.#save(async (unlocked, now) => {
       const again = unlocked.keyring.get(id)?.state === 'retired'
@@ -241,27 +250,37 @@ class RefreshedKeyring implements OpenedKeyring {
     })
   }
 
-  async rewrap({ drop }: { readonly drop?: string } = {}): Promise<{ added: number; dropped: number; roots: string[] }> {
-    const { wrappers } = this.#options
-    const [{ rootId: root }] = wrappers
+  async rewrap({ drop, under }: { readonly drop?: string; readonly under?: KeyWrapper } = {}) {
+    const wrapper = under ?? this.#options.wrappers[0]
+    const { rootId: root } = wrapper
     if (drop === root) throw fail('ERR_USAGE', `the root key ${root} wraps the keys; it cannot be dropped. Put another one first`)
     let added = 0
     await this.#save(async (unlocked, now) => {
-      const change = await addWrappings(unlocked, wrappers[0], now)
+      const change = await addWrappings(unlocked, wrapper, now)
       added = change?.count ?? 0
       return change && { stored: change.stored, action: 'keyring.rewrap', data: { root, added } }
     })
-    const dropped = drop === undefined ? 0 : await this.#drop(drop, added > 0)
+    const dropped = drop === undefined ? 0 : await this.#drop(drop, added > 0, [wrapper, ...this.#options.wrappers])
     const keys = [this.stored.seal, ...this.stored.versions]
     return { added, dropped, roots: [...new Set(keys.flatMap(({ wrappings }) => wrappings.map(({ rootId }) => rootId)))].sort() }
+  }
+
+  async opensUnder(wrapper: KeyWrapper): Promise<OpensUnder> {
+    const { store, patienceMs = PATIENCE_MS, kind } = this.#options
+    const stored = await answered(store.load(this.name), patienceMs, `loading keyring "${this.name}"`)
+    if (stored === null) throw fail('ERR_KEYRING_NOT_FOUND', this.name)
+    const found = await openedAlone(stored, wrapper)
+    // As a process would that has no other root: also the states are authentic.
+    if (found.opened === found.keys) await unlock(stored, [wrapper], undefined, kind)
+    return found
   }
 
   async exportUnder(wrapper: KeyWrapper): Promise<StoredKeyring> {
     return await exported(this.#unlocked, wrapper, await this.#options.store.now())
   }
 
-  async #drop(drop: string, justAdded: boolean): Promise<number> {
-    const { store, wrappers } = this.#options
+  async #drop(drop: string, justAdded: boolean, wrappers: readonly KeyWrapper[]): Promise<number> {
+    const { store } = this.#options
     const quietMs = 2 * this.#refreshMs
     const ready = readyToDrop(this.#unlocked, drop, wrappers).getTime() + quietMs - (await store.now()).getTime()
     // What this call added was committed later than its date says.

@@ -30,6 +30,24 @@ describe('the end of a version', () => {
     expect((await actionsOf(name)).slice(3)).toEqual(['version.retire', 'version.fence'])
   })
 
+  test('a retiring version becomes active again in place of its successor, and of no other one', async () => {
+    const { name, keyring, first } = await retiring()
+    const second = keyring.snapshot.active.id
+    const other = await open(name)
+    const third = await other.addPendingVersion()
+    await expect(keyring.returnTo(third, second)).resolves.toBeUndefined()
+    expect(keyring.snapshot.active.id).toBe(third)
+    // Whoever has slept over that would put another key in the place of the third.
+    await expect(keyring.returnTo(first, second)).rejects.toMatchObject({ code: 'ERR_KEY_STATE' })
+    await keyring.returnTo(first, third)
+    expect(keyring.snapshot.versions.map(({ state }) => state)).toEqual(['active', 'retiring', 'retiring'])
+    const before = await actionsOf(name)
+    await keyring.returnTo(first, third)
+    expect(await actionsOf(name)).toEqual(before)
+    await keyring.retireVersion(third, {}, true)
+    await expect(keyring.returnTo(third, first)).rejects.toMatchObject({ code: 'ERR_KEY_STATE' })
+  })
+
   test('going back happens with the other work of its transaction, or not at all', async () => {
     const { name, keyring, first } = await retiring()
     await keyring.retireVersion(first, {})
