@@ -12,6 +12,8 @@ export default defineConfig({
     pool: 'forks',
     // One Postgres serves all files: more workers than this wait for each other and for its connections.
     maxWorkers: 2,
+    // PGlite lives for seconds: to compile its WebAssembly a second time, faster, costs more processor time than it saves.
+    execArgv: ['--liftoff-only'],
     // Only to end what hangs: on a loaded machine a test may take many times as long as on an idle one.
     testTimeout: 300_000,
     hookTimeout: 300_000,
