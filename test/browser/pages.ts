@@ -10,6 +10,8 @@ export const pages = {
   secrets: '/secrets',
   secret: '/secrets/app.database',
   'secret-task': '/secrets/support.anthropic',
+  leak: '/leaks?key=app',
+  'leak-of-secret': '/leaks?secret=app.database',
   audit: '/audit',
   users: '/settings?tab=users',
   tokens: '/settings?tab=tokens',

@@ -1,4 +1,4 @@
-import { Link, Outlet } from '@tanstack/react-router'
+import { Link, Outlet, useMatchRoute } from '@tanstack/react-router'
 import { type ReactNode, useState } from 'react'
 import { asProblem } from './api/problem.ts'
 import { logOut } from './api/session.ts'
@@ -49,6 +49,8 @@ export function Frame() {
 
 function Inside() {
   const [exactly, setExactly] = useExactTimes()
+  // A leak is looked at among the secrets, under an address of its own: a secret may be called anything.
+  const atLeaks = useMatchRoute()({ to: '/leaks' }) !== false
   return (
     <ExactTimes value={exactly}>
       <Skip />
@@ -61,7 +63,13 @@ function Inside() {
             <ul className="flex flex-wrap gap-x-5">
               {pages.map(([to, name]) => (
                 <li key={to}>
-                  <Link to={to} className="nav-link" data-name={name} activeOptions={{ exact: to === '/' }}>
+                  <Link
+                    to={to}
+                    className="nav-link"
+                    data-name={name}
+                    activeOptions={{ exact: to === '/' }}
+                    aria-current={atLeaks && to === '/secrets' ? 'page' : undefined}
+                  >
                     {name}
                   </Link>
                 </li>

@@ -1,10 +1,12 @@
 import { QueryClient, queryOptions } from '@tanstack/react-query'
 import * as keyrings from './api/keyrings.ts'
+import { getLeak } from './api/leaks.ts'
 import * as people from './api/people.ts'
 import { asProblem, unreachable } from './api/problem.ts'
 import * as rotations from './api/rotations.ts'
 import * as secrets from './api/secrets.ts'
 import { getSession } from './api/session.ts'
+import type { LeakAsked } from './leak.ts'
 import { isCertifying } from './words/states.ts'
 
 const often = 5_000
@@ -48,6 +50,8 @@ export const queries = {
     queryOptions({ queryKey: ['secrets', 'one', name], queryFn: () => secrets.getSecret(name), refetchInterval: often }),
   runs: (name: string) =>
     queryOptions({ queryKey: ['secrets', 'runs', name], queryFn: () => secrets.getRuns(name), refetchInterval: often }),
+  // Under the secrets: what changes one of them makes it stale.
+  leak: (asked: LeakAsked) => queryOptions({ queryKey: ['secrets', 'leak', asked], queryFn: () => getLeak(asked), refetchInterval: often }),
   // Live otherwise: see `useLiveRun`.
   run: (id: string) => queryOptions({ queryKey: ['runs', id], queryFn: () => secrets.getRun(id) }),
   users: () => queryOptions({ queryKey: ['users'], queryFn: people.getUsers }),

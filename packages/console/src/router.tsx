@@ -7,6 +7,8 @@ import { Entered } from './pages/entry/entered.tsx'
 import { Fields } from './pages/fields/fields.tsx'
 import { KeyringPage } from './pages/keys/keyring-page.tsx'
 import { Keys } from './pages/keys/keys.tsx'
+import { Leaks } from './pages/leaks/leaks.tsx'
+import { leakSearch } from './pages/leaks/search.ts'
 import { Nowhere } from './pages/nowhere.tsx'
 import { Overview } from './pages/overview/overview.tsx'
 import { RotationPage } from './pages/rotations/rotation-page.tsx'
@@ -27,6 +29,7 @@ const routes = [
   createRoute({ getParentRoute, path: '/fields', component: Fields }),
   createRoute({ getParentRoute, path: '/secrets', component: Secrets }),
   createRoute({ getParentRoute, path: '/secrets/$name', component: SecretPage, validateSearch: runSearch }),
+  createRoute({ getParentRoute, path: '/leaks', component: Leaks, validateSearch: leakSearch }),
   createRoute({ getParentRoute, path: '/audit', component: Audit, validateSearch: auditSearch }),
   createRoute({ getParentRoute, path: '/settings', component: Settings, validateSearch: tabSearch }),
   // Once somebody is logged in, the entries lead on.

@@ -1,4 +1,5 @@
 import type * as domain from '../domain.ts'
+import type * as leak from '../leak.ts'
 import type * as record from '../record.ts'
 import type * as secret from '../secret.ts'
 import { canonical } from './canonical.ts'
@@ -76,6 +77,7 @@ export const fromWire = {
     steps: wire.steps.map((step) => ({ ...step, begunAt: date(step.begunAt), endedAt: date(step.endedAt) })),
     task: wire.task === null ? null : { ...wire.task, until: new Date(wire.task.until) },
   }),
+  leak: (wire: Wire<leak.Leak>): leak.Leak => ({ ...wire, countedAt: date(wire.countedAt) }),
   user: (wire: Wire<record.User>): record.User => ({
     ...wire,
     createdAt: new Date(wire.createdAt),

@@ -37,6 +37,7 @@ const nextSteps: { readonly [code: string]: string } = {
   ERR_RUN_STATE: 'It has gone on meanwhile. Look at the run again.',
   ERR_RUN_LEASE: 'A step is being done. Try again in a moment.',
   ERR_PROVIDED: 'Look at it where it was made, and paste it again.',
+  ERR_UNKNOWN_NAME: 'It may have another name, or be gone. Choose it from the list.',
   ERR_LAST_ADMIN: 'Make somebody else an administrator first.',
   ERR_NOT_FOUND: 'It may have been removed meanwhile. Go back to the list.',
 }

@@ -37,7 +37,10 @@ export function Dialog({ open, onClose, title, about, kind = 'plain', children }
           }}
           onCloseAutoFocus={(event) => {
             event.preventDefault()
-            if (before.current instanceof HTMLElement) before.current.focus()
+            const back = before.current
+            // What it was opened by may have done its work and be gone.
+            if (back instanceof HTMLElement && back.isConnected) back.focus()
+            else document.getElementById('main')?.focus()
           }}
         >
           <Radix.Title className="text-head font-semibold">{title}</Radix.Title>

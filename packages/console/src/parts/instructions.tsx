@@ -9,7 +9,7 @@ export function Instructions({ text }: { text: string }) {
         const [, number, rest = line] = /^\s*(\d+[.)]|[-*])\s+(.*)$/.exec(line) ?? []
         return (
           // biome-ignore lint/suspicious/noArrayIndexKey: lines of one text keep their order
-          <p key={n} className={number === undefined ? '' : 'grid grid-cols-[1.5rem_minmax(0,1fr)]'}>
+          <p key={n} className={number === undefined ? '' : 'grid grid-cols-[2rem_minmax(0,1fr)]'}>
             {number === undefined ? null : <span className="text-soft">{/\d/.test(number) ? number : '•'}</span>}
             <span>{inline(rest)}</span>
           </p>

@@ -22,3 +22,13 @@ export function When({ at, never = 'never' }: { at: Date | null; never?: string 
     </time>
   )
 }
+
+const isoTime = /(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z)/
+
+/** A sentence of the server with the times in it as people say them. */
+export const WithTimes = ({ text }: { text: string }) =>
+  text.split(isoTime).map((piece, n) => {
+    const at = isoTime.test(piece) ? new Date(piece) : null
+    // biome-ignore lint/suspicious/noArrayIndexKey: pieces of one sentence keep their order
+    return at === null || Number.isNaN(at.getTime()) ? piece : <When key={n} at={at} />
+  })

@@ -22,16 +22,23 @@ export async function leakOfSecret(secrets: Secrets, name: string, { since }: { 
   return {
     subject: { kind: 'secret', secret: name },
     opens: [{ what: 'secret', name, risk: status.risk, owner: status.owner, values: null, sentence }],
-    mends: exposed.length === 0 ? [] : remediesOf(status, runs),
+    mends: exposed.length === 0 ? [] : [...remediesOf(status, runs), ...ofRoot(status)],
     exposed,
     unknown: [
       'What was done with it: the logs of its issuer may say.',
+      ...ofRoot(status).map(({ why }) => `Whether there is a copy of the database: ${why}.`),
       ...(exposed.length === 0 && since === undefined
         ? [`Whether it became known again after ${status.since}. If so, rotate it again.`]
         : []),
     ],
   }
 }
+
+/** A new root key mends nothing by itself: whoever had the old one and the database has the data keys. */
+const ofRoot = ({ rotator }: SecretStatus): Remedy[] =>
+  rotator === 'root-key'
+    ? [{ command: 'keyturn rotate KEYRING', why: 'who had the root key knows its data keys, so that each keyring under it is rotated after it', act: null }]
+    : []
 
 /** What of a secret is of use to others today, a sentence each. */
 export function exposureOf(status: SecretStatus, runs: readonly Run[], since?: number): string[] {

@@ -68,7 +68,17 @@ function Ready({ keyring }: { keyring: Keyring }) {
   const [retiring, setRetiring] = useState<KeyVersion | null>(null)
   const [destroying, setDestroying] = useState<KeyVersion | null>(null)
   const [operator, admin] = [useMay('operator'), useMay('admin')]
-  const actions = (version: KeyVersion) => {
+  const actions = (version: KeyVersion) => (
+    <div className="flex flex-wrap items-center justify-end gap-x-4 gap-y-2">
+      {version.state === 'destroyed' ? null : (
+        <Link to="/leaks" search={{ key: `${keyring.name}/${version.id}` }} className="text-fine">
+          If version {version.number} leaked…
+        </Link>
+      )}
+      {change(version)}
+    </div>
+  )
+  const change = (version: KeyVersion) => {
     if (version.state === 'retiring' && operator && keyring.kind === 'stored' && !keyring.signs)
       return <Button onClick={() => setRetiring(version)}>Retire version {version.number}…</Button>
     if (version.state === 'retired' && admin)

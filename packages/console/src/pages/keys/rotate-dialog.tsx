@@ -16,16 +16,24 @@ const modes: readonly (readonly [Mode, string])[] = [
   ['transaction', 'Transaction: all or nothing, and a restart with the new key'],
 ]
 
+interface RotateProps {
+  readonly keyring: Keyring
+  readonly onClose: () => void
+  /** It has begun; the page of the rotation is gone to unless somebody else knows better. */
+  readonly onBegun?: () => void
+}
+
 /** A rotation begins with a plan: what it would do is seen before anything is done. */
-export function RotateDialog({ keyring, open, onClose }: { keyring: Keyring; open: boolean; onClose: () => void }) {
+export function RotateDialog({ open, ...props }: RotateProps & { open: boolean }) {
+  const { keyring, onClose } = props
   return (
     <Dialog open={open} onClose={onClose} title={`Rotate ${keyring.name}`} about="This is what it would do. Nothing has been changed yet.">
-      <Planned keyring={keyring} onClose={onClose} />
+      <Planned {...props} />
     </Dialog>
   )
 }
 
-function Planned({ keyring, onClose }: { keyring: Keyring; onClose: () => void }) {
+function Planned({ keyring, onClose, onBegun }: RotateProps) {
   const [mode, setMode] = useState<Mode>('online')
   const [makesKey, setMakesKey] = useState(true)
   const stored = keyring.kind === 'stored'
@@ -60,13 +68,19 @@ function Planned({ keyring, onClose }: { keyring: Keyring; onClose: () => void }
           </DialogActions>
         </>
       ) : (
-        <Confirm key={JSON.stringify(wanted)} plan={plan.data} wanted={wanted} onClose={onClose} />
+        <Confirm key={JSON.stringify(wanted)} plan={plan.data} wanted={wanted} onClose={onClose} onBegun={onBegun} />
       )}
     </>
   )
 }
 
-function Confirm({ plan, wanted, onClose }: { plan: Plan; wanted: Parameters<typeof makePlan>[0]; onClose: () => void }) {
+interface ConfirmProps extends Omit<RotateProps, 'keyring' | 'onBegun'> {
+  readonly plan: Plan
+  readonly wanted: Parameters<typeof makePlan>[0]
+  readonly onBegun: (() => void) | undefined
+}
+
+function Confirm({ plan, wanted, onClose, onBegun }: ConfirmProps) {
   const [once] = useState(intention)
   const [accept, setAccept] = useState(false)
   const [typed, setTyped] = useState('')
@@ -75,7 +89,8 @@ function Confirm({ plan, wanted, onClose }: { plan: Plan; wanted: Parameters<typ
   const starting = useMutation({
     mutationFn: rotate,
     onSuccess: async ({ id }) => {
-      await navigate({ to: '/rotations/$id', params: { id } })
+      if (onBegun === undefined) await navigate({ to: '/rotations/$id', params: { id } })
+      else onBegun()
       await client.invalidateQueries({ queryKey: ['rotations'] })
     },
   })

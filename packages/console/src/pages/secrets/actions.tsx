@@ -6,7 +6,7 @@ import { Dialog, DialogActions } from '../../parts/dialog.tsx'
 import { PasswordAgain, TypeName } from '../../parts/inputs.tsx'
 import { Refusal } from '../../parts/states.tsx'
 import { queries } from '../../queries.ts'
-import type { Run } from '../../secret.ts'
+import type { Run, RunAction } from '../../secret.ts'
 import { Needs } from '../../session.tsx'
 
 type Verb = 'rollback' | 'revoke' | 'cancel'
@@ -40,16 +40,17 @@ const questions: Record<
 }
 const verbs: readonly Verb[] = ['rollback', 'revoke', 'cancel']
 
-/** What can be done with a run in its state. */
-export function RunActions({ run }: { run: Run }) {
+/** What can be done with a run in its state. @param only - of all that, what is offered here */
+export function RunActions({ run, only = run.actions }: { run: Run; only?: readonly RunAction[] }) {
   const [asking, setAsking] = useState<Verb | null>(null)
   const client = useQueryClient()
   const resuming = useMutation({ mutationFn: resumeRun, onSuccess: (now) => client.setQueryData(queries.run(run.id).queryKey, now) })
-  const offered = verbs.filter((verb) => run.actions.includes(verb))
-  const resumable = run.actions.includes('resume') && run.asks.length === 0
+  const may = (action: RunAction) => run.actions.includes(action) && only.includes(action)
+  const offered = verbs.filter(may)
+  const resumable = may('resume') && run.asks.length === 0
   if (offered.length === 0 && !resumable) return null
   return (
-    <div className="mb-6 space-y-2">
+    <div className="space-y-2">
       <Needs takes="operator" to="go on with it, take it back or revoke">
         <div className="flex flex-wrap gap-2">
           {resumable ? (

@@ -1,14 +1,24 @@
 import { Link } from '@tanstack/react-router'
+import { useEffect, useRef, useState } from 'react'
+import { Button } from '../../parts/button.tsx'
 import { When } from '../../parts/when.tsx'
 import type { Secret } from '../../secret.ts'
 import { byDue } from '../../words/secrets.ts'
 import { dayOf } from '../../words/times.ts'
 
 const dayMs = 86_400_000
+/** How many stand on the line at first: the inventory below holds them all. */
+const first = 20
 
 /** Secrets on one line of time each, the overdue first: how long the credential has been in use, and until when it may be. */
 export function DueLine({ secrets }: { secrets: readonly Secret[] }) {
   const now = Date.now()
+  const [whole, setWhole] = useState(false)
+  const list = useRef<HTMLOListElement>(null)
+  useEffect(() => {
+    // The button that showed them is gone: the keyboard goes on at the first of them.
+    if (whole) list.current?.children[first]?.querySelector('a')?.focus({ preventScroll: true })
+  }, [whole])
   const dated = secrets.filter(({ dueAt }) => dueAt !== null).sort(byDue)
   if (dated.length === 0) return <p className="text-soft">No secret has an interval: nothing is ever due.</p>
   const times = dated.flatMap(({ since, dueAt }) => [since?.getTime() ?? now, dueAt?.getTime() ?? now])
@@ -24,8 +34,8 @@ export function DueLine({ secrets }: { secrets: readonly Secret[] }) {
         </span>
         <span data-end="true">{dayOf(new Date(to))}</span>
       </div>
-      <ol aria-label="Secrets by when they are due">
-        {dated.map((secret) => (
+      <ol ref={list} aria-label="Secrets by when they are due">
+        {dated.slice(0, whole ? dated.length : first).map((secret) => (
           <li key={secret.name} className="pt-3">
             <div className="flex flex-wrap items-baseline justify-between gap-x-6">
               <Link to="/secrets/$name" params={{ name: secret.name }} className="font-medium">
@@ -42,6 +52,11 @@ export function DueLine({ secrets }: { secrets: readonly Secret[] }) {
           </li>
         ))}
       </ol>
+      {whole || dated.length <= first ? null : (
+        <p className="pt-4">
+          <Button onClick={() => setWhole(true)}>Show all {dated.length}</Button>
+        </p>
+      )}
     </div>
   )
 }

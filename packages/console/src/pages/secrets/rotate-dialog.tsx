@@ -14,16 +14,19 @@ import { SecretPlanView } from './plan-view.tsx'
 interface RotateProps {
   readonly name: string
   readonly open: boolean
+  /** It is known to others: offered as such from the beginning. */
+  readonly leaked?: boolean
   readonly onClose: () => void
   readonly onBegun: (runId: string) => void
 }
 
 /** Looks at the plan, and rotates. */
-export function RotateSecretDialog({ name, open, onClose, onBegun }: RotateProps) {
+export function RotateSecretDialog(props: RotateProps) {
+  const { name, open, onClose } = props
   const about = 'The plan asks the issuer, the stores, the targets and the gates whether it could be done. Nothing is changed for it.'
   return (
     <Dialog open={open} onClose={onClose} title={`Rotate ${name}`} about={about}>
-      {open ? <Planned name={name} open={open} onClose={onClose} onBegun={onBegun} /> : null}
+      {open ? <Planned {...props} /> : null}
     </Dialog>
   )
 }
@@ -49,8 +52,8 @@ function Planned(props: RotateProps) {
   )
 }
 
-function Rotating({ name, plan, onClose, onBegun }: RotateProps & { plan: SecretPlan }) {
-  const [leaked, setLeaked] = useState(false)
+function Rotating({ name, plan, leaked: isLeaked = false, onClose, onBegun }: RotateProps & { plan: SecretPlan }) {
+  const [leaked, setLeaked] = useState(isLeaked)
   const [typed, setTyped] = useState('')
   const [password, setPassword] = useState('')
   const [once, setOnce] = useState(intention)

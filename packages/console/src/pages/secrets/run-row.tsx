@@ -67,7 +67,9 @@ function Ready({ run, connection }: { run: Run; connection: Connection }) {
           </p>
           <Connected is={connection} />
         </div>
-        <RunActions run={run} />
+        <div className="mb-6 empty:hidden">
+          <RunActions run={run} />
+        </div>
         <Steps run={run} />
         <p className="mt-4 text-fine text-soft">
           <code>{run.id}</code>

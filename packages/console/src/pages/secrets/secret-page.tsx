@@ -40,12 +40,19 @@ export function SecretPage() {
       title={name}
       above={<Link to="/secrets">Secrets</Link>}
       actions={
-        found.data === undefined || found.data.run !== null ? null : (
-          <Needs takes="operator" to="rotate it">
-            <Button kind="primary" onClick={() => setRotating(true)}>
-              Rotate…
-            </Button>
-          </Needs>
+        found.data === undefined ? null : (
+          <>
+            <Link to="/leaks" search={{ secret: name }} className="button">
+              If it leaked…
+            </Link>
+            {found.data.run !== null ? null : (
+              <Needs takes="operator" to="rotate it">
+                <Button kind="primary" onClick={() => setRotating(true)}>
+                  Rotate…
+                </Button>
+              </Needs>
+            )}
+          </>
         )
       }
     >

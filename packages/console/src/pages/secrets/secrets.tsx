@@ -12,7 +12,15 @@ import { Due, DueLine } from './due-line.tsx'
 export function Secrets() {
   const found = useQuery(queries.secrets())
   return (
-    <Page title="Secrets" lead="Credentials that others issue. A new one is tried where it is used before the old one is revoked.">
+    <Page
+      title="Secrets"
+      lead="Credentials that others issue. A new one is tried where it is used before the old one is revoked."
+      actions={
+        <Link to="/leaks" className="button">
+          If something leaked…
+        </Link>
+      }
+    >
       <Loaded of={found} what="secrets" empty={{ when: (all) => all.length === 0, say: <None /> }}>
         {(all) => (
           <>
@@ -45,20 +53,22 @@ const List = ({ secrets }: { secrets: readonly Secret[] }) => (
     columns={[
       {
         name: 'Secret',
+        width: 'w-[22%]',
         cell: ({ name }) => (
           <Link to="/secrets/$name" params={{ name }}>
             {name}
           </Link>
         ),
       },
-      { name: 'Owner', cell: ({ owner }) => owner ?? <span className="text-soft">nobody</span> },
-      { name: 'Rotator', cell: ({ rotator }) => partSays(rotator) },
+      { name: 'Owner', width: 'w-[12%]', cell: ({ owner }) => owner ?? <span className="text-soft">nobody</span> },
+      { name: 'Rotator', width: 'w-[15%]', cell: ({ rotator }) => partSays(rotator) },
       {
         name: 'Stores',
+        width: 'w-[13%]',
         cell: ({ stores }) => stores.map(({ store }) => partSays(store)).join(', ') || <span className="text-soft">none</span>,
       },
-      { name: 'Due', cell: (secret) => <Due secret={secret} /> },
-      { name: 'By whom', cell: ({ automatic }) => (automatic ? 'server' : 'person') },
+      { name: 'Due', width: 'w-[15%]', cell: (secret) => <Due secret={secret} /> },
+      { name: 'By whom', width: 'w-[9%]', cell: ({ automatic }) => (automatic ? 'server' : 'person') },
       { name: 'State', cell: (secret) => <Standing secret={secret} /> },
     ]}
   />
