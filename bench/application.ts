@@ -102,10 +102,15 @@ export interface TimedRotation {
   readonly to: number
 }
 
-/** Rotates the keyring `app` online. @throws Error unless every value is current then */
-export async function timedRotation(keyturn: Keyturn, rows: number, options: RotateOptions = {}): Promise<TimedRotation> {
+/** Rotates the keyring `app` online. @param onPhase - told of each phase when it begins @throws Error unless every value is current then */
+export async function timedRotation(
+  keyturn: Keyturn,
+  rows: number,
+  options: RotateOptions = {},
+  onPhase: (phase: Phase) => void = () => {},
+): Promise<TimedRotation> {
   const began = performance.now()
-  const phases = new Phases()
+  const phases = new Phases(onPhase)
   const result = await keyturn.rotate('app', { ...options, onProgress: ({ phase }) => phases.enter(phase) })
   const ended = performance.now()
   phases.enter(null)
@@ -123,7 +128,7 @@ export async function timedRotation(keyturn: Keyturn, rows: number, options: Rot
   }
 }
 
-type Phase = ProgressReport['phase']
+export type Phase = ProgressReport['phase']
 
 /** Adds up the time of each phase. */
 class Phases {
@@ -133,6 +138,11 @@ class Phases {
   #phase: Phase | null = null
   #since = 0
   #cpu = process.cpuUsage()
+  readonly #onPhase: (phase: Phase) => void
+
+  constructor(onPhase: (phase: Phase) => void) {
+    this.#onPhase = onPhase
+  }
 
   enter(next: Phase | null): void {
     if (next === this.#phase) return
@@ -140,6 +150,7 @@ class Phases {
     if (this.#phase !== null) this.tookMs[this.#phase] += now - this.#since
     if (this.#phase === 'rewriting') this.rewritingCpuMs += cpuMsSince(this.#cpu)
     if (next === 'rewriting') this.rewritingFrom ||= now
+    if (next !== null) this.#onPhase(next)
     this.#phase = next
     this.#since = now
     this.#cpu = process.cpuUsage()
