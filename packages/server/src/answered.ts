@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { fail, type SqlState } from '@keyturn/core'
+import { fail, isKeyturnError, type SqlState } from '@keyturn/core'
 import { answering, problemOf, wrongInput } from './problem.ts'
 import type { Route, RouteContext } from './route.ts'
 import { dropKey, type IdempotentRequest, type KeptAnswer, keepAnswer, takeKey } from './state/idempotency.ts'
