@@ -21,7 +21,7 @@ export function CommandLine({ command }: { command: string }) {
       </code>
       {'clipboard' in navigator ? (
         <Button kind="quiet" onClick={() => void copy()}>
-          Copy<span className="sr-only">: {command}</span>
+          Copy<span className="sr-only"> {command}</span>
         </Button>
       ) : null}
       <span role="status" className="text-fine text-soft">
