@@ -22,7 +22,7 @@ const ratios: Record<string, number> = {
   rewrap: 1,
   latency: 2,
   adapters: 2,
-  sessions: 2,
+  sessions: 5,
   signing: 8,
   serving: 2,
 }
