@@ -223,9 +223,9 @@ test('C12 One command brings the machines in line with 1Password, by groups: sho
   })
 
   // What does not work is not deployed; what is blank wipes nothing; and where one of the group cannot be done, none is begun.
-  const refusedWith = async (sentence: string, exit = 2) => {
+  const refusedWith = async (sentence: string) => {
     const { code, stderr } = await sync('integrations', '--apply')
-    expect({ code, stderr }).toEqual({ code: exit, stderr: expect.stringContaining(sentence) })
+    expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining(sentence) })
     expect(forge.variables()).toEqual({ ...drifted, THREAT_FEED_KEY: next })
   }
   const anthropic = held('anthropic', 'credential') ?? ''
@@ -235,7 +235,7 @@ test('C12 One command brings the machines in line with 1Password, by groups: sho
   await refusedWith('secrets.anthropic.stores[0].truth')
   edit('anthropic', 'credential', anthropic)
   await forge.providers.retitle('anthropic', 'anthropic, the old one')
-  await refusedWith('there is no item', 1)
+  await refusedWith('there is no item')
   await forge.providers.retitle('anthropic', 'anthropic')
 
   expect(await sync('integrations', '--apply')).toMatchObject({ code: 0 })

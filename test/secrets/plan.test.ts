@@ -23,6 +23,7 @@ describe('a plan', () => {
     unseen: { rotator: { ...shared, needs: [] }, stores: [store] },
     one: { rotator: issuer, stores: [store], first: { value: env('FIRST') }, after: ['other'] },
     other: { rotator: issuer, stores: [store], first: { value: env('FIRST') }, after: ['one'] },
+    unread: { rotator: issuer, stores: [store], first: { value: env('NOWHERE') } },
     nowhere: { rotator: issuer, stores: [store], first: { value: env('FIRST') }, after: ['nobody'] },
     gap: { rotator: { ...shared, needs: [], issued: true, overlap: false }, stores: [store], first: { value: env('FIRST') } },
   }
@@ -58,6 +59,7 @@ describe('a plan', () => {
     ['two', 'secrets.two.stores', 'three deployments are needed'],
     ['unseen', 'secrets.unseen.gates', 'nobody could verify it'],
     ['one', 'secrets.one.after', 'a loop: one after other after one'],
+    ['unread', 'secrets.unread.first.value', 'NOWHERE is not set'],
     ['nowhere', 'secrets.nowhere.after[0]', 'there is no secret "nobody"'],
   ])('of %s is refused at %s', async (name, place, sentence) => {
     const { findings } = await plan(name)
@@ -125,7 +127,8 @@ describe('what is wrong in a configuration', () => {
   const key = 'sk-proj-0123456789abcdefghijABCDEFGHIJ'
 
   test.each<[string, object, string, string]>([
-    ['an unknown rotator', { it: { rotator: { rotator: 'openay-key' } } }, 'ERR_UNKNOWN_DRIVER', 'there is no rotator named "openay-key"'],
+    ['an unknown rotator', { it: { rotator: { rotator: 'openay-key' } } }, 'ERR_UNKNOWN_DRIVER', 'It stands at secrets.it.rotator'],
+    ['a module that is not there', { it: { rotator: { rotator: './own.ts' } } }, 'ERR_CONFIG', 'secrets.it.rotator: the module '],
     ['an unknown store', { it: { ...valid, stores: [{ store: 'flyy', values: {} }] } }, 'ERR_UNKNOWN_DRIVER', 'there is no store named'],
     [
       'an option that is not there',

@@ -152,7 +152,10 @@ const table = {
   ERR_APP_RUNNING: ['conflict', '%s other client sessions are connected to the database. Stop the application, or leave out --app-stopped'],
   ERR_RESUME_KEYS: ['conflict', 'rotation %s was started with other keys or fields. Give the same ones to resume it, or cancel it first'],
 
-  ERR_RUN_RUNNING: ['conflict', 'secret "%s" already has a run, %s, in state %s. Wait for it, or cancel it or roll it back'],
+  ERR_RUN_RUNNING: [
+    'conflict',
+    'secret "%s" already has a run, %s, in state %s. See "keyturn secrets history SECRET"; then wait for it, or resume it, roll it back or cancel it',
+  ],
   ERR_RUN_STATE: ['conflict', 'run %s is %s; it cannot be %s'],
   ERR_RUN_LEASE: ['conflict', 'run %s is being worked on by another process, or was taken over by one. This one stopped; nothing is lost'],
 

@@ -115,7 +115,12 @@ export class Secrets {
   /** Says what a rotation would call, and looks whether it could be done. Changes nothing. @throws `ERR_UNKNOWN_NAME` */
   async plan(name: string): Promise<SecretPlan> {
     const secret = this.#secret(name)
-    return await planOf(secret, { secrets: this.#secrets, current: await currentOf(this.#ground, name), call: looking(name) })
+    return await planOf(secret, {
+      secrets: this.#secrets,
+      current: await currentOf(this.#ground, name),
+      call: looking(name),
+      read: this.#ground.world.read,
+    })
   }
 
   /**

@@ -33,7 +33,7 @@ export async function loadPart<T>(
 ): Promise<T> {
   const kind = kinds[folder]
   const name = String(given[kind])
-  const found = await importPart<T>(folder, name)
+  const found = await importPart<T>(folder, name, place)
   const own = Object.fromEntries(Object.entries(given).filter(([option]) => option !== kind && !except.includes(option)))
   const { success, data, error } = found.options.safeParse(own)
   if (success) return found.default(data as never, world)
@@ -57,15 +57,23 @@ function wordsOf(issue: z.core.$ZodIssue | undefined): string {
     : 'it is not as expected'
 }
 
-async function importPart<T>(folder: PartFolder, name: string): Promise<PartModule<T>> {
+async function importPart<T>(folder: PartFolder, name: string, place: string): Promise<PartModule<T>> {
   const kind = kinds[folder]
   const own = /[./]/.test(name)
   const names = await partNames(folder)
-  if (!own && !names.includes(name)) throw fail('ERR_UNKNOWN_DRIVER', kind, name, names.join(', '))
+  const unknown = () => fail('ERR_UNKNOWN_DRIVER', kind, name, `${names.join(', ')}. It stands at ${place}`)
+  if (!own && !names.includes(name)) throw unknown()
   const specifier = own ? (name.startsWith('.') ? pathToFileURL(resolve(name)).href : name) : `${base}${folder}/${name}.${extension}`
-  const found = await import(specifier).catch(() => null)
+  const found = await import(specifier).catch((error: { readonly code?: unknown }) => ({ failed: error?.code }))
   if (typeof found?.default === 'function' && typeof found?.options?.safeParse === 'function') return found
-  throw fail('ERR_UNKNOWN_DRIVER', kind, name, names.join(', '))
+  if (!own) throw unknown()
+  const path = name.startsWith('.') ? resolve(name) : name
+  const why = !('failed' in found)
+    ? 'does not export "options", a schema of zod, and a factory as default'
+    : found.failed === 'ERR_MODULE_NOT_FOUND'
+      ? 'is not there, or imports what is not; it is looked for from the folder in which the command is started'
+      : 'cannot be loaded: try it with node'
+  throw fail('ERR_CONFIG', place, `the module ${path} ${why}`)
 }
 
 /** The names of our parts of a kind: the files of its folder. */

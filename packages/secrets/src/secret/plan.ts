@@ -1,6 +1,6 @@
 import { durationMs, fail, isKeyturnError } from '@keyturn/core'
 import { stepsForward } from '../run/steps.ts'
-import type { Call, Finding } from './call.ts'
+import type { Call, Finding, World } from './call.ts'
 import type { Credential } from './credential.ts'
 import type { OpenedSecret } from './opened-secret.ts'
 import type { Limit } from './provider.ts'
@@ -39,10 +39,17 @@ export async function planOf(
     secrets,
     current,
     call,
-  }: { readonly secrets: ReadonlyMap<string, OpenedSecret>; readonly current: Credential | null; readonly call: Call },
+    read,
+  }: {
+    readonly secrets: ReadonlyMap<string, OpenedSecret>
+    readonly current: Credential | null
+    readonly call: Call
+    readonly read: World['read']
+  },
 ): Promise<SecretPlan> {
   const hasOld = current !== null || secret.config.first !== undefined || secret.rotator.current !== undefined || truthOf(secret) !== null
-  const findings = [...inConfiguration(secret, secrets, hasOld), ...(await checked(secret, current, call))]
+  const first = current === null && truthOf(secret) === null ? await unreadable(secret, read) : []
+  const findings = [...inConfiguration(secret, secrets, hasOld), ...first, ...(await checked(secret, current, call))]
   return {
     secret: secret.name,
     rotator: secret.config.rotator.rotator,
@@ -133,6 +140,16 @@ function inConfiguration(secret: OpenedSecret, secrets: ReadonlyMap<string, Open
 const needs = {
   next: 'one that has it already would make what another cannot check yet: three deployments are needed',
   previous: 'what was made with the old one would be refused at once',
+}
+
+/** What the credential in use would be read from, and cannot be. */
+async function unreadable({ name, config }: OpenedSecret, read: World['read']): Promise<PlacedFinding[]> {
+  const found: PlacedFinding[] = []
+  for (const [part, ref] of Object.entries(config.first ?? {}))
+    await read(ref).catch((error: unknown) => {
+      found.push({ severity: 'fault', place: `secrets.${name}.first.${part}`, sentence: sentenceOf(error) })
+    })
+  return found
 }
 
 /** The names along a loop of `after`, or null. */

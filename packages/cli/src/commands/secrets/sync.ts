@@ -23,7 +23,8 @@ export default function sync(call: Call): Promise<number> {
       call.attempted = true
       wrote = await stoppable(call, (signal) => secrets.sync({ only, apply: true, signal })).catch((error: unknown) => {
         // Said before the first of them is begun.
-        call.attempted = !isKeyturnError(error, 'ERR_SECRET_PLAN')
+        // What fails in a run is on record with it, and thrown by nobody.
+        call.attempted = !isKeyturnError(error, 'ERR_SECRET_PLAN', 'ERR_OUTSIDE_REFUSED', 'ERR_OUTSIDE_UNCERTAIN', 'ERR_OUTSIDE_BUSY')
         throw error
       })
     }
