@@ -22,6 +22,13 @@ export async function create(world: StepWorld): Promise<Outcome> {
     } catch (error) {
       if (error instanceof PartFailure && error.kind === 'refused' && rotator.task !== undefined)
         return { is: 'ask-again', sentence: error.message }
+      if (error instanceof PartFailure && error.kind === 'busy' && rotator.workMs !== undefined)
+        return {
+          is: 'again',
+          sentence: error.message,
+          withinMs: rotator.workMs,
+          ...(error.afterMs !== undefined && { afterMs: error.afterMs }),
+        }
       throw error
     }
   }

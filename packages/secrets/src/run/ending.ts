@@ -146,7 +146,7 @@ async function refused(
 ): Promise<Outcome> {
   let sentence = ''
   for (let asked = 0; asked < refusals; asked++) {
-    const verdict = await call(rotator, (each) => rotator.verify(each, credential))
+    const verdict = await call(rotator, (each) => rotator.remains?.(each, credential) ?? rotator.verify(each, credential))
     if (verdict.works) return { is: 'again', sentence: `${what} still works: ${verdict.sentence}` }
     sentence = verdict.sentence
   }
