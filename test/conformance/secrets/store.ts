@@ -1,15 +1,19 @@
+import type { PGlite } from '@electric-sql/pglite'
 import type { Run, SecretConfig, Secrets } from '@keyturn/secrets'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { count } from '../../harness/counts.ts'
 import { usePglite } from '../../harness/pglite.ts'
 import { issue, issuerOf } from '../../secrets/parts/issuer.ts'
-import { Died, lost, SecretsWorld } from './world.ts'
+import { Died, lost, SecretsWorld, type WorldOptions } from './world.ts'
 
 /** A store: a real one, or a double. */
 export interface StoreUnderTest {
   /** Without `values`: the suite writes two names. */
   readonly config: { readonly store: string; readonly [option: string]: unknown }
   readonly env?: { readonly [name: string]: string }
+  /** The application whose store it is, where it is one of its own, and its database. */
+  readonly application?: WorldOptions['application']
+  readonly pool?: WorldOptions['pool']
   /** Two names that the store can hold. What stands under them before is a consumer's credential or nothing. */
   readonly names: readonly [current: string, previous: string]
   /** What a consumer reads now, by name; names without a value are left out. */
@@ -27,7 +31,7 @@ const modes = ['dies before', 'dies after', 'loses the answer of'] as const
  * What every store must keep: whatever dies in between, consumers read the value of before or the new one, and in the end the right one; going
  * back gives what stood there; nothing else in the store changes.
  */
-export function storeConformance(name: string, open: () => Promise<StoreUnderTest>): void {
+export function storeConformance(name: string, open: (pglite: PGlite) => Promise<StoreUnderTest>): void {
   describe(`${name}: what every store keeps`, () => {
     const pglite = usePglite()
     const issuer = `issuer for ${name}`
@@ -37,11 +41,13 @@ export function storeConformance(name: string, open: () => Promise<StoreUnderTes
     const live = () => [...issuerOf(issuer).values()].map(({ value }) => value)
 
     beforeAll(async () => {
-      under = await open()
+      under = await open(pglite())
       const first = issue(issuer, null)
       const [current, previous] = under.names
       world = new SecretsWorld({
         pglite: pglite(),
+        ...(under.pool && { pool: under.pool }),
+        ...(under.application && { application: under.application }),
         env: { ...under.env, FIRST: first.value },
         secrets: {
           it: {

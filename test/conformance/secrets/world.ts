@@ -1,6 +1,7 @@
 import type { PGlite } from '@electric-sql/pglite'
-import { type Keyturn, open } from '@keyturn/core'
+import { type Config, type Keyturn, open } from '@keyturn/core'
 import { openSecrets, type Run, type SecretConfig, type Secrets, sealedSecrets } from '@keyturn/secrets'
+import type { Pool } from 'pg'
 import { PartFailure } from '../../../packages/secrets/src/run/outcome.ts'
 import type { Around } from '../../../packages/secrets/src/run/part-calls.ts'
 
@@ -8,6 +9,10 @@ const rootKey = '5e'.repeat(32)
 
 export interface WorldOptions {
   readonly pglite: PGlite
+  /** The database of the application, where it is a Postgres: `pglite` is left alone then. */
+  readonly pool?: Pool
+  /** What the application has beside its secrets. */
+  readonly application?: Partial<Pick<Config, 'fields' | 'keyrings'>>
   readonly secrets: { readonly [name: string]: SecretConfig }
   readonly alerts?: readonly object[]
   readonly limits?: { readonly [provider: string]: object }
@@ -55,19 +60,20 @@ export class SecretsWorld {
   }
 
   async #open(): Promise<[Keyturn, Secrets]> {
-    const { pglite, secrets, alerts = [], env = {}, limits = {} } = this.#options
+    const { pglite, pool, application, secrets, alerts = [], env = {}, limits = {} } = this.#options
     const config = {
-      keyrings: { app: { root: { env: 'ROOT' } } },
-      fields: sealedSecrets('app'),
+      keyrings: { app: { root: { env: 'ROOT' } }, ...application?.keyrings },
+      fields: { ...sealedSecrets('app'), ...application?.fields },
       secrets,
       alerts,
       limits,
     }
     const given = { ...env, ROOT: rootKey }
-    const keyturn = await open(config, { pglite, env: given, warn: () => {} })
+    const database = pool === undefined ? { pglite } : { pool }
+    const keyturn = await open(config, { ...database, env: given, warn: () => {} })
     const around: Around = (at, work) => (this.around === undefined ? work() : this.around(at, work))
     try {
-      return [keyturn, await openSecrets(keyturn, { pglite, env: given, ahead: () => this.ahead, around, actor: 'test' })]
+      return [keyturn, await openSecrets(keyturn, { ...database, env: given, ahead: () => this.ahead, around, actor: 'test' })]
     } catch (error) {
       await keyturn.close()
       throw error
@@ -115,16 +121,22 @@ export class SecretsWorld {
 
   /** Everything that stands in the state and may be read by others: to look for secrets in it. */
   async written(): Promise<string> {
-    const { pglite } = this.#options
     const tables = ['secret', 'secret_run', 'secret_step', 'secret_notice', 'secret_trouble', 'audit_event', 'sealed']
     const texts: string[] = []
-    for (const table of tables) texts.push(JSON.stringify((await pglite.query(`SELECT * FROM keyturn.${table}`)).rows))
+    for (const table of tables) texts.push(JSON.stringify(await this.#rows(`SELECT * FROM keyturn.${table}`)))
+    // Bytes, in which a text would not be found otherwise.
+    texts.push(JSON.stringify(await this.#rows(`SELECT name, encode(value, 'escape') AS value FROM keyturn.setting`)))
     return texts.join('\n')
+  }
+
+  async #rows(query: string): Promise<readonly { readonly count?: number }[]> {
+    const { pglite, pool } = this.#options
+    return pool === undefined ? (await pglite.query<{ count?: number }>(query)).rows : (await pool.query(query)).rows
   }
 
   /** How many credentials are sealed. */
   async sealed(): Promise<number> {
-    const { rows } = await this.#options.pglite.query<{ count: number }>('SELECT count(*)::int AS count FROM keyturn.sealed')
-    return rows[0]?.count ?? -1
+    const [row] = await this.#rows('SELECT count(*)::int AS count FROM keyturn.sealed')
+    return row?.count ?? -1
   }
 }
