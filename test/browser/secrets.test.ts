@@ -97,6 +97,7 @@ describe.skipIf(chromiumPath === null)('the pages of secrets', () => {
     const { page } = here
     await go('/secrets/edge.aws')
     await page.getByRole('button', { name: 'Rotate…' }).click()
+    await page.getByText('aws: 2 calls at once, 60 a minute').waitFor()
     await page
       .getByText('The credential in use is not known', { exact: false })
       .or(page.getByText('secrets.edge.aws.first'))

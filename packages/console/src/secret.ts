@@ -84,5 +84,12 @@ export interface SecretPlan {
   readonly hasOld: boolean
   readonly gap: boolean
   readonly steps: readonly { readonly step: string; readonly calls: readonly string[] }[]
+  /** How hard those who issue and keep it may be called. */
+  readonly limits: readonly {
+    readonly provider: string
+    readonly atOnce: number
+    readonly perMinute: number
+    readonly parts: readonly string[]
+  }[]
   readonly findings: readonly { readonly severity: 'fault' | 'warning'; readonly place: string; readonly sentence: string }[]
 }

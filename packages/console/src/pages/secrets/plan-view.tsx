@@ -1,8 +1,9 @@
 import type { SecretPlan } from '../../secret.ts'
+import { count, counted } from '../../words/numbers.ts'
 import { stepSays } from '../../words/secrets.ts'
 
 /** A plan in words: what is wrong with it, and what would be called. */
-export function SecretPlanView({ plan: { findings, steps, gap } }: { plan: SecretPlan }) {
+export function SecretPlanView({ plan: { findings, steps, gap, limits } }: { plan: SecretPlan }) {
   const faults = findings.filter(({ severity }) => severity === 'fault')
   const warnings = findings.filter(({ severity }) => severity === 'warning')
   return (
@@ -27,7 +28,25 @@ export function SecretPlanView({ plan: { findings, steps, gap } }: { plan: Secre
           ))}
         </ol>
       </section>
+      <Limits limits={limits} />
     </div>
+  )
+}
+
+function Limits({ limits }: Pick<SecretPlan, 'limits'>) {
+  if (limits.length === 0) return null
+  return (
+    <section className="border-t border-line pt-3">
+      <h3 className="text-fine font-semibold">At most, together with all other secrets</h3>
+      <ul className="mt-1 space-y-1">
+        {limits.map(({ provider, atOnce, perMinute, parts }) => (
+          <li key={`${provider} ${parts.join()}`}>
+            {provider}: {counted(atOnce, 'call')} at once, {count(perMinute)} a minute
+            <span className="block text-fine text-soft">{parts.join(', ')}</span>
+          </li>
+        ))}
+      </ul>
+    </section>
   )
 }
 
