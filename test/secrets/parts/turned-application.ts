@@ -84,7 +84,8 @@ export class TurnedApplication {
     for (let turns = 0; turns < 400; turns++) {
       const run = await secrets.settle(runId, { waitMs: 0 }).catch(async (error: unknown) => {
         if (!(error instanceof Died) && !(error instanceof Error && 'code' in error && error.code === 'ERR_RUN_LEASE')) throw error
-        this.ahead += 1_200_000
+        // Its lease ends, and the longest call that it may have made.
+        this.ahead += 4_000_000
         ;({ secrets } = await this.start())
         await died(secrets)
         return null
