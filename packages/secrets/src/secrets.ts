@@ -15,8 +15,9 @@ import { assertWorks } from './run/taking.ts'
 import type { Parts } from './secret/credential.ts'
 import { type Drift, driftOf } from './secret/drift.ts'
 import { type SecretStatus, statusOf } from './secret/inventory.ts'
+import { knownValues } from './secret/known-values.ts'
 import { type OpenedSecret, openAlerts, openSecret, worldOf } from './secret/opened-secret.ts'
-import { assertSound, assertTakeable, assertWritable, planOf, type SecretPlan } from './secret/plan.ts'
+import { assertSound, assertTakeable, assertWritable, notTogether, planOf, type SecretPlan } from './secret/plan.ts'
 import { ProviderLimits } from './secret/provider.ts'
 import { runbookOf } from './secret/runbook.ts'
 import { truthOf } from './secret/truth.ts'
@@ -62,6 +63,11 @@ export async function openSecrets(keyturn: Keyturn, options: SecretsOptions): Pr
   const alerts = await openAlerts(config.alerts ?? [], world)
   await (options.readOnly ? assertMade(state) : migrate(state, secretMigrations))
   return new Secrets({ state, values, world, alerts }, secrets, { ...options, ahead })
+}
+
+/** Another process, a server above all, was quicker: it goes on with it. */
+function leased(error: unknown): void {
+  if (!isKeyturnError(error, 'ERR_RUN_LEASE')) throw error
 }
 
 /** How many runs one process attends at once. */
@@ -115,11 +121,17 @@ export class Secrets {
   /** Says what a rotation would call, and looks whether it could be done. Changes nothing. @throws `ERR_UNKNOWN_NAME` */
   async plan(name: string): Promise<SecretPlan> {
     const secret = this.#secret(name)
+    const current = await currentOf(this.#ground, name)
+    const others = notTogether(secret, this.#secrets)
+    const { state, world } = this.#ground
+    const runs = await selectRuns(state, {
+      where: `secret = ANY (string_to_array($1::text, ',')) AND state IN ('running','waiting','paused')`,
+      values: [others.join(',')],
+    })
     return await planOf(secret, {
-      secrets: this.#secrets,
-      current: await currentOf(this.#ground, name),
-      call: looking(name),
-      read: this.#ground.world.read,
+      ...{ secrets: this.#secrets, current, call: looking(name), read: world.read },
+      running: others.filter((other) => runs.some((run) => run.secret === other)),
+      known: await knownValues(secret, current, world),
     })
   }
 
@@ -134,8 +146,12 @@ export class Secrets {
     const now = await this.#engine.now()
     // What it looks at is asked in any case.
     for (const provider of secret.providers.values()) await this.#limits.count(provider, now)
-    assertSound(await this.plan(name))
-    return await begin(this.#ground, secret, { actor: actor ?? this.#actor, now: await this.#engine.now(), leaked })
+    const plan = await this.plan(name)
+    // What is known to others waits for nobody.
+    const findings = leaked ? plan.findings.filter(({ place }) => place !== `secrets.${name}.after`) : plan.findings
+    assertSound({ ...plan, findings })
+    const apart = leaked ? [] : notTogether(secret, this.#secrets)
+    return await begin(this.#ground, secret, { actor: actor ?? this.#actor, now: await this.#engine.now(), leaked, apart })
   }
 
   /**
@@ -238,10 +254,13 @@ export class Secrets {
       const { id } = await begin(this.#ground, secret, { actor: this.#actor, now: await this.#engine.now(), taking: { deployed } })
       await this.settle(id, settling)
     }
-    for (const secret of differing) {
-      const { id } = await begin(this.#ground, secret, { actor: this.#actor, now: await this.#engine.now(), sync: true })
-      await this.settle(id, settling)
-    }
+    const runs: string[] = []
+    for (const secret of differing)
+      runs.push((await begin(this.#ground, secret, { actor: this.#actor, now: await this.#engine.now(), sync: true })).id)
+    // All stores first: one application may read several of them, and is not well until all are right.
+    for (const id of runs)
+      await this.#engine.drive(id, settling.signal ?? new AbortController().signal, { until: 'deploy:sync' }).catch(leased)
+    for (const id of runs) await this.settle(id, settling).catch(leased)
     return found
   }
 

@@ -18,7 +18,7 @@ export default async function init(call: Call): Promise<number> {
   const found = await findConfig(io.cwd, options.config)
   const schema = found?.config.schema ?? 'keyturn'
   if (options.sql) {
-    const sql = schemaSql(`"${schema.replaceAll('"', '""')}"`)
+    const sql = schemaSql(`"${schema.replaceAll('"', '""')}"`, [secretMigrations])
     print(call, { sql }, sql)
     return exit.done
   }

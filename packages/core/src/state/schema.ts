@@ -22,9 +22,14 @@ const record = (schema: string, number: number, { package: name }: Migrations = 
  * The complete SQL of our schema, for a DBA who runs it by hand (`keyturn init --sql`). Leaves the database as `migrate` would.
  *
  * @param schema - a quoted identifier
+ * @param others - the tables of other packages, made after ours
  */
-export function schemaSql(schema: string): string {
-  const steps = migrations.map(({ number, sql }) => `-- migration ${number}${sql(schema)}${record(schema, number)}`)
+export function schemaSql(schema: string, others: readonly Migrations[] = []): string {
+  const steps = [core, ...others].flatMap((of) =>
+    of.migrations.map(
+      ({ number, sql }) => `-- ${of === core ? '' : `${of.package}: `}migration ${number}${sql(schema)}${record(schema, number, of)}`,
+    ),
+  )
   return `-- Keyturn's own tables. Run this once, as a user who may create schemas. Then, for the role that the application uses:
 --   GRANT USAGE ON SCHEMA ${schema} TO that_role;
 --   GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA ${schema} TO that_role;

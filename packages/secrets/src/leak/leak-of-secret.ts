@@ -37,7 +37,13 @@ export async function leakOfSecret(secrets: Secrets, name: string, { since }: { 
 /** A new root key mends nothing by itself: whoever had the old one and the database has the data keys. */
 const ofRoot = ({ rotator }: SecretStatus): Remedy[] =>
   rotator === 'root-key'
-    ? [{ command: 'keyturn rotate KEYRING', why: 'who had the root key knows its data keys, so that each keyring under it is rotated after it', act: null }]
+    ? [
+        {
+          command: 'keyturn rotate KEYRING',
+          why: 'who had the root key knows its data keys, so that each keyring under it is rotated after it',
+          act: null,
+        },
+      ]
     : []
 
 /** What of a secret is of use to others today, a sentence each. */

@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto'
-import { appendEvent, fail, type SqlState } from '@keyturn/core'
+import { appendEvent, fail, type Sql, type SqlState } from '@keyturn/core'
 import type { Call, World } from '../secret/call.ts'
 import type { Credential } from '../secret/credential.ts'
 import type { OpenedAlert, OpenedSecret } from '../secret/opened-secret.ts'
 import { readTruth } from '../secret/truth.ts'
+import { holdsSecret, idsAreShown } from './creation.ts'
 import { tell } from './notices.ts'
 import type { Run } from './run.ts'
 import { insertRun } from './run-rows.ts'
@@ -44,12 +45,15 @@ export async function begin(
     leaked = false,
     sync = false,
     taking,
+    apart = [],
   }: {
     readonly actor: string
     readonly now: number
     readonly leaked?: boolean
     readonly sync?: boolean
     readonly taking?: { readonly deployed: boolean }
+    /** Secrets that are not changed at the same time. */
+    readonly apart?: readonly string[]
   },
 ): Promise<Run> {
   const { state, alerts } = ground
@@ -88,6 +92,7 @@ export async function begin(
   }
   await state.transaction(async (sql) => {
     await insertRun(sql, schema, run, defaultCallMs)
+    if (apart.length > 0) await assertApart(sql, schema, apart)
     // Another run may have begun and ended since the credential in use was read.
     const { rows } = await sql.query(`SELECT value_id FROM ${schema}.secret WHERE name = $1::text`, [name])
     if ((rows[0]?.value_id ?? null) !== run.oldValue) throw fail('ERR_RUN_RUNNING', name, 'which has just ended', 'completed')
@@ -111,12 +116,26 @@ export async function begin(
   return run
 }
 
+/** Two that begin at the same moment come one after the other here. @throws `ERR_RUN_RUNNING` where one of them has a run */
+async function assertApart(sql: Sql, schema: string, apart: readonly string[]): Promise<void> {
+  await sql.query('SELECT pg_advisory_xact_lock(hashtextextended($1::text, 0))', [`keyturn runs apart ${schema}`])
+  const { rows } = await sql.query(
+    `SELECT id, secret, state FROM ${schema}.secret_run WHERE secret = ANY (string_to_array($1::text, ',')) AND state IN ('running','waiting','paused')
+     ORDER BY secret_run.id LIMIT 1`,
+    [apart.join(',')],
+  )
+  const [other] = rows
+  if (other !== undefined) throw fail('ERR_RUN_RUNNING', String(other.secret), String(other.id), String(other.state))
+}
+
 /** Seals the credential that is in use before the first rotation: what stands in the source of truth, or what the configuration names. */
 async function adopt(ground: Ground, secret: OpenedSecret, actor: string): Promise<(Credential & { readonly valueId: string }) | null> {
   const { name } = secret
   const { state, values } = ground
   const credential = await firstOf(ground, secret)
   if (credential === null) return null
+  if (holdsSecret(secret.rotator, credential))
+    throw fail('ERR_SECRET_PLAN', name, `secrets.${name}.rotator`, `it calls the credential in use by its value: ${idsAreShown}`)
   const sealed = await values.seal(credential)
   const { schema } = state
   const adopted = await state.transaction(async (sql) => {

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { Credential, Listed } from '../secret/credential.ts'
+import type { Rotator } from '../secret/rotator.ts'
 import { type Outcome, PartFailure } from './outcome.ts'
 import type { StepWorld } from './step-world.ts'
 
@@ -40,7 +41,7 @@ export async function create(world: StepWorld): Promise<Outcome> {
       ? world.run.facts.before
       : rotator.list === undefined
         ? null
-        : (await world.call(rotator, (call) => rotator.list?.(call) ?? none)).map(({ id }) => id)
+        : (await listed(world)).map(({ id }) => id)
   const recorded = () => world.remember({ before, intentAt: world.now, calling: true })
   try {
     return doneWith(await world.call(rotator, (call) => rotator.create(call, null, old), { recorded }))
@@ -50,6 +51,26 @@ export async function create(world: StepWorld): Promise<Outcome> {
       await world.remember({ calling: false })
     throw error
   }
+}
+
+/** What the issuer lists. @throws a refusal where an id holds the value of a credential: ids are on record */
+async function listed({ secret: { rotator }, old, call }: StepWorld): Promise<readonly Listed[]> {
+  const found = await call(rotator, (each) => rotator.list?.(each) ?? none)
+  if (found.some(({ id }) => [old].some((known) => known !== null && holdsSecret(rotator, { id, parts: known.parts }))))
+    throw new PartFailure('refused', `the rotator lists a credential under its value: ${idsAreShown}`)
+  return found
+}
+
+/** Why a value can be no id. */
+export const idsAreShown = 'ids are kept on record and shown. It has to give another name for it'
+
+/** A shorter text may stand in an id by chance. */
+const shortestSecret = 8
+
+/** Whether the id of a credential holds a secret part of it. The id of a role is one of its public parts, whatever its password is. */
+export function holdsSecret({ parts }: Pick<Rotator, 'parts'>, { id, parts: given }: Credential): boolean {
+  if (id === null || Object.entries(given).some(([part, value]) => parts[part] === 'public' && value === id)) return false
+  return Object.entries(given).some(([part, value]) => parts[part] !== 'public' && value.length >= shortestSecret && id.includes(value))
 }
 
 const none: Promise<readonly Listed[]> = Promise.resolve([])
@@ -76,7 +97,7 @@ export async function clearUp(world: StepWorld): Promise<Outcome | null> {
       facts: { calling: false },
     }
   }
-  const { ours, asked } = sort(run, await world.call(rotator, (call) => rotator.list?.(call) ?? none), { atOnce: true })
+  const { ours, asked } = sort(run, await listed(world), { atOnce: true })
   if (asked.length > 0) {
     return {
       is: 'pause',
@@ -128,7 +149,7 @@ export async function sweep(world: StepWorld): Promise<Outcome> {
   const { facts } = run
   // Only where a call was ever unclear can there be something of ours that nobody knows.
   if (rotator.list === undefined || (facts.abandoned ?? []).length === 0) return { is: 'skipped', why: 'no call was unclear' }
-  const { ours, asked } = sort(run, await world.call(rotator, (call) => rotator.list?.(call) ?? none), { atOnce: false })
+  const { ours, asked } = sort(run, await listed(world), { atOnce: false })
   for (const id of ours) await world.call(rotator, (call) => rotator.revoke(call, { id, parts: {} }, run.direction === 'back' ? old : made))
   if (asked.length === 0) return { is: 'done', evidence: { removed: ours.length } }
   return {

@@ -1,7 +1,7 @@
 import { appendEvent, fail, type Sql, type SqlState } from '@keyturn/core'
 import type { Credential } from '../secret/credential.ts'
 import type { OpenedAlert, OpenedSecret } from '../secret/opened-secret.ts'
-import { sweep } from './creation.ts'
+import { holdsSecret, idsAreShown, sweep } from './creation.ts'
 import { sendNotices, type Telling, tell } from './notices.ts'
 import { Limited, type Outcome, PartFailure } from './outcome.ts'
 import { type Around, marginMs, PartCalls } from './part-calls.ts'
@@ -50,9 +50,10 @@ export class Engine {
   /**
    * Works on a run until it is over, waits or is paused.
    *
+   * @param options.until - a step before which it stops, too
    * @throws `ERR_RUN_LEASE` where another process works on it
    */
-  async drive(runId: string, signal: AbortSignal): Promise<Run> {
+  async drive(runId: string, signal: AbortSignal, { until }: { readonly until?: StepName } = {}): Promise<Run> {
     const { state } = this.#options
     const first = await selectRun(state, runId)
     if (isOver(first) || first.state === 'paused') return first
@@ -62,7 +63,11 @@ export class Engine {
     if (epoch === null) throw fail('ERR_RUN_LEASE', runId)
     let run: Run = { ...(await selectRun(state, runId)), epoch }
     for (let released = false; !released; ) {
-      while (!signal.aborted && (run.state === 'running' || (run.state === 'waiting' && (run.wakeAt ?? 0) <= (await this.now()))))
+      while (
+        !signal.aborted &&
+        run.steps[run.position] !== (until ?? null) &&
+        (run.state === 'running' || (run.state === 'waiting' && (run.wakeAt ?? 0) <= (await this.now())))
+      )
         run = (await takeWish(state, state.schema, run)) ? await this.#turn(run) : await this.#step(run, signal)
       // What somebody wished in the last moment is granted before the lease is given back.
       released = (await this.#release(run)) || !(await takeWish(state, state.schema, run))
@@ -151,8 +156,14 @@ export class Engine {
       ])
       // Before any other call: what was made is known to nobody else.
       if (outcome.is === 'done' && outcome.credential !== undefined) {
-        const sealed = await values.seal(outcome.credential)
-        return { outcome, after: { ...after, newValue: sealed.id }, sealing: { sealed, replaced: after.newValue } }
+        const { credential } = outcome
+        const sealed = await values.seal(credential)
+        const sealing = { sealed, replaced: after.newValue }
+        after = { ...after, newValue: sealed.id }
+        if (!holdsSecret(secret.rotator, credential)) return { outcome, after, sealing }
+        // It was made, and is ended by the way back, which has it sealed. Nothing of it is put on record.
+        const refused: Outcome = { is: 'failed', sentence: `the rotator calls the new credential by its value: ${idsAreShown}` }
+        return { outcome: refused, after: { ...after, facts: { ...after.facts, calling: false } }, sealing }
       }
       return { outcome, after, sealing: null }
     } catch (error) {

@@ -79,12 +79,17 @@ CREATE TABLE ${schema}.secret_call (
 );
 CREATE INDEX secret_call_of ON ${schema}.secret_call (provider, taken_at);`
 
+/** A channel by its name: its place in the configuration may be another tomorrow. */
+const channels = (schema: string) => `
+ALTER TABLE ${schema}.secret_notice ALTER COLUMN channel TYPE text USING channel::text;`
+
 /** The tables of this package, made after those of core. */
 export const secretMigrations: Migrations = {
   package: 'secrets',
   migrations: [
     { number: 1, sql: (schema) => `${tables(schema)}\n` },
     { number: 2, sql: (schema) => `${calls(schema)}\n` },
+    { number: 3, sql: (schema) => `${channels(schema)}\n` },
   ],
 }
 

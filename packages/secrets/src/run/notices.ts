@@ -1,7 +1,7 @@
 import type { Sql, SqlState } from '@keyturn/core'
 import type { Condition, Notice } from '../secret/alert.ts'
 import type { OpenedAlert } from '../secret/opened-secret.ts'
-import { backOff } from './back-off.ts'
+import { backOff, longestMs } from './back-off.ts'
 import { fromMs } from './run-rows.ts'
 
 /** Something to tell, in the transaction of the change that it speaks of. */
@@ -36,13 +36,13 @@ export async function tell(
         )
       : await sql.query(`DELETE FROM ${schema}.secret_trouble WHERE key = $1::text`, [key])
   if (count === 0) return
-  for (const [channel, { config }] of alerts.entries()) {
+  for (const { name, config } of alerts) {
     if (config.on !== undefined && !config.on.includes(telling.condition)) continue
     const runbook = config.runbooks?.[telling.condition] ?? telling.runbook
     const body: Notice = { ...telling, key, runbook, at: new Date(now).toISOString() }
     await sql.query(
-      `INSERT INTO ${schema}.secret_notice (key, channel, body, at, next_at) VALUES ($1::text, $2::text::integer, $3::text, ${fromMs('$4')}, ${fromMs('$4')})`,
-      [key, String(channel), JSON.stringify(body), String(now)],
+      `INSERT INTO ${schema}.secret_notice (key, channel, body, at, next_at) VALUES ($1::text, $2::text, $3::text, ${fromMs('$4')}, ${fromMs('$4')})`,
+      [key, name, JSON.stringify(body), String(now)],
     )
   }
 }
@@ -74,20 +74,22 @@ export async function sendNotices(
       `UPDATE ${schema}.secret_notice SET tries = tries + 1, next_at = ${fromMs('$1')} + interval '1 minute'
        WHERE id = (SELECT id FROM ${schema}.secret_notice WHERE sent_at IS NULL AND next_at <= ${fromMs('$1')}
                    ORDER BY secret_notice.id LIMIT 1 FOR UPDATE SKIP LOCKED)
-       RETURNING id::text AS id, channel::text AS channel, body, tries::text AS tries`,
+       RETURNING id::text AS id, channel, body, tries::text AS tries`,
       [String(now)],
     )
     const [row] = rows
     if (row === undefined || signal.aborted) return sent
-    const channel = alerts[Number(row.channel)]
+    const channel = alerts.find(({ name }) => name === row.channel)
+    if (channel === undefined) {
+      await passOn(state, String(row.id), alerts, now)
+      continue
+    }
     const notice: Notice = JSON.parse(String(row.body))
-    const within = AbortSignal.any([signal, AbortSignal.timeout(channel?.alert.callMs ?? 30_000)])
-    const failed =
-      channel !== undefined &&
-      (await channel.alert.send({ secret: notice.secret, attempt: `${notice.key}@${notice.at}`, signal: within }, notice).then(
-        () => false,
-        () => true,
-      ))
+    const within = AbortSignal.any([signal, AbortSignal.timeout(channel.alert.callMs ?? 30_000)])
+    const failed = await channel.alert.send({ secret: notice.secret, attempt: `${notice.key}@${notice.at}`, signal: within }, notice).then(
+      () => false,
+      () => true,
+    )
     if (failed) {
       await query(`UPDATE ${schema}.secret_notice SET next_at = ${fromMs('$2')} WHERE id = $1::text::bigint`, [
         String(row.id),
@@ -98,4 +100,37 @@ export async function sendNotices(
       sent++
     }
   }
+}
+
+/**
+ * Its channel is not in the configuration any more: those that hear of its condition are told in its place, or all where none does, and none twice.
+ * Where there is no channel at all it is kept, for one that comes.
+ */
+async function passOn(state: SqlState, id: string, alerts: readonly OpenedAlert[], now: number): Promise<void> {
+  const { schema } = state
+  await state.transaction(async (sql) => {
+    const { rows } = await sql.query(
+      `SELECT key, body FROM ${schema}.secret_notice WHERE id = $1::text::bigint AND sent_at IS NULL FOR UPDATE`,
+      [id],
+    )
+    const [row] = rows
+    if (row === undefined) return
+    if (alerts.length === 0) {
+      await sql.query(`UPDATE ${schema}.secret_notice SET next_at = ${fromMs('$2')} WHERE id = $1::text::bigint`, [
+        id,
+        String(now + longestMs),
+      ])
+      return
+    }
+    const { condition }: Notice = JSON.parse(String(row.body))
+    const hearing = alerts.filter(({ config }) => config.on?.includes(condition) ?? true)
+    for (const { name } of hearing.length > 0 ? hearing : alerts)
+      await sql.query(
+        `INSERT INTO ${schema}.secret_notice (key, channel, body, at, next_at)
+         SELECT key, $2::text, body, at, ${fromMs('$3')} FROM ${schema}.secret_notice one WHERE id = $1::text::bigint AND NOT EXISTS
+           (SELECT FROM ${schema}.secret_notice other WHERE other.key = one.key AND other.at = one.at AND other.channel = $2::text)`,
+        [id, name, String(now)],
+      )
+    await sql.query(`DELETE FROM ${schema}.secret_notice WHERE id = $1::text::bigint`, [id])
+  })
 }

@@ -32,6 +32,12 @@ export function scrubbed(outcome: Outcome, { parts }: Pick<Rotator, 'parts'>, cr
   } as Outcome
 }
 
+/** A sentence of a part without these values: it may repeat what it was given. */
+export function scrubbedText(text: string, values: readonly string[]): string {
+  const forms = values.filter(({ length }) => length >= shortest).flatMap(formsOf)
+  return forms.toSorted((one, other) => other.length - one.length).reduce((clean, secret) => clean.replaceAll(secret, '…'), text)
+}
+
 /**
  * What gates and tasks say is cleaned. Ids and versions stay: a run knows by them what is its own, and a password may be the same word as the name
  * of its role.

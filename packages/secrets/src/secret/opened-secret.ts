@@ -4,7 +4,7 @@ import type { Alert } from './alert.ts'
 import type { Application, World } from './call.ts'
 import type { Gate } from './gate.ts'
 import { faultOf, loadPart } from './load-part.ts'
-import { type Provider, ProviderLimits } from './provider.ts'
+import { accountOf, type Provider, ProviderLimits } from './provider.ts'
 import type { Rotator } from './rotator.ts'
 import { type AlertConfig, alertSchema, type SecretConfig, secretSchema } from './secret-config.ts'
 import type { Store } from './store.ts'
@@ -46,6 +46,8 @@ export interface OpenedSecret {
 }
 
 export interface OpenedAlert {
+  /** What it is known by, wherever it stands in the configuration. */
+  readonly name: string
   readonly config: AlertConfig
   readonly alert: Alert
 }
@@ -154,7 +156,11 @@ export async function openAlerts(given: readonly unknown[], world: World): Promi
     const parsed = alertSchema.safeParse(each)
     if (!parsed.success) throw faultOf(place, parsed.error)
     const config = each as AlertConfig
-    alerts.push({ config, alert: await loadPart<Alert>('alerts', config, { place, world, except: ['on', 'runbooks'] }) })
+    const { on: _, runbooks: __, name = `${config.alert} ${accountOf(config)}`, ...options } = config
+    const taken = alerts.some((other) => other.name === name)
+    if (taken && config.name !== undefined) throw fail('ERR_CONFIG', `${place}.name`, 'another alert has this name')
+    const alert = await loadPart<Alert>('alerts', options, { place, world })
+    alerts.push({ name: taken ? `${name} ${index}` : name, config, alert })
   }
   return alerts
 }

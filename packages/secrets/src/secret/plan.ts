@@ -1,4 +1,5 @@
 import { durationMs, fail, isKeyturnError } from '@keyturn/core'
+import { scrubbedText } from '../run/scrubbed.ts'
 import { stepsForward } from '../run/steps.ts'
 import type { Call, Finding, World } from './call.ts'
 import type { Credential } from './credential.ts'
@@ -40,16 +41,23 @@ export async function planOf(
     current,
     call,
     read,
+    running = [],
+    known = [],
   }: {
     readonly secrets: ReadonlyMap<string, OpenedSecret>
     readonly current: Credential | null
     readonly call: Call
     readonly read: World['read']
+    /** Secrets that are not changed at the same time and have a run. */
+    readonly running?: readonly string[]
+    /** Values that no finding may repeat. */
+    readonly known?: readonly string[]
   },
 ): Promise<SecretPlan> {
   const hasOld = current !== null || secret.config.first !== undefined || secret.rotator.current !== undefined || truthOf(secret) !== null
   const first = current === null && truthOf(secret) === null ? await unreadable(secret, read) : []
-  const findings = [...inConfiguration(secret, secrets, hasOld), ...first, ...(await checked(secret, current, call))]
+  const said = (await checked(secret, current, call)).map((each) => ({ ...each, sentence: scrubbedText(each.sentence, known) }))
+  const findings = [...inConfiguration(secret, secrets, hasOld), ...inOrder(secret, running), ...first, ...said]
   return {
     secret: secret.name,
     rotator: secret.config.rotator.rotator,
@@ -77,6 +85,23 @@ function limitsOf({ rotator, config, stores, targets, gates, providers }: Opened
     found.set(key, { provider: name, ...limit, parts: known.includes(words) ? known : [...known, words] })
   }
   return [...found.values()]
+}
+
+/** Secrets that are not changed at the same time as this one, whichever of the two names the other. */
+export function notTogether({ name, config }: OpenedSecret, secrets: ReadonlyMap<string, OpenedSecret>): string[] {
+  const others = [...secrets.values()].filter((other) => config.after?.includes(other.name) || other.config.after?.includes(name))
+  return others.map((other) => other.name).filter((other) => other !== name)
+}
+
+function inOrder({ name, config }: OpenedSecret, running: readonly string[]): PlacedFinding[] {
+  const place = `secrets.${name}.after`
+  const refused = running.map((other): PlacedFinding => {
+    const sentence = `secret "${other}" has a run that is not over, and the two are not changed at the same time`
+    return { severity: 'fault', place, sentence }
+  })
+  const free = (config.after ?? []).filter((other) => !running.includes(other)).map((other) => `"${other}"`)
+  const sentence = `a rotation by hand does not wait for ${free.join(', ')}, which would go first if both were due`
+  return [...refused, ...(free.length === 0 ? [] : [{ severity: 'warning', place, sentence } as const])]
 }
 
 /** @throws `ERR_SECRET_PLAN` with the first fault */

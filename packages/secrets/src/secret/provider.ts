@@ -53,15 +53,11 @@ export class ProviderLimits {
    * @param name - of the part, by which a configuration may limit it as well
    * @param options - as they are configured: names of variables, no values
    */
-  of(name: string, { provider = name }: { readonly provider?: string }, options: object): Provider | null {
-    this.#asked.add(provider)
-    const limit = this.#limits.get(provider) ?? (provider === name ? undefined : defaultLimit)
-    if (limit === undefined) return null
-    const account = createHash('sha256')
-      .update(JSON.stringify(accountIn(options)))
-      .digest('hex')
-      .slice(0, 12)
-    return { name: provider, key: `${provider} ${account}`, limit }
+  of(name: string, { provider }: { readonly provider?: string }, options: object): Provider | null {
+    const asked = provider ?? name
+    this.#asked.add(asked)
+    const limit = this.#limits.get(asked) ?? (provider === undefined ? undefined : defaultLimit)
+    return limit === undefined ? null : { name: asked, key: `${asked} ${accountOf(options)}`, limit }
   }
 
   /** @throws `ERR_CONFIG` for a limit of what no part asks: a mistyped one would limit nothing */
@@ -70,6 +66,12 @@ export class ProviderLimits {
       if (!this.#asked.has(name))
         throw fail('ERR_CONFIG', `limits.${name}`, `no secret asks a provider of this name${nearest(name, [...this.#asked])}`)
   }
+}
+
+/** Where a part asks, and as whom, as a digest: the same in whatever order it is written. */
+export function accountOf(options: object): string {
+  const account = JSON.stringify(accountIn(options))
+  return createHash('sha256').update(account).digest('hex').slice(0, 12)
 }
 
 /** What says where a part asks, and as whom: addresses, the region, and the names of variables and files. */

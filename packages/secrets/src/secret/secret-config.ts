@@ -58,6 +58,8 @@ export interface SecretConfig {
 /** Who is told, of what: `{ alert: 'slack', url: env('SLACK_URL'), on: ['leak'] }`. */
 export type AlertConfig = {
   readonly alert: string
+  /** What it is known by when the configuration changes; its driver and the names of its variables unless given. */
+  readonly name?: string
   /** Of which conditions; of all unless given. */
   readonly on?: readonly Condition[]
   /** Addresses of runbooks by condition. */
@@ -113,6 +115,7 @@ export const secretSchema = z.strictObject({
 
 export const alertSchema = z.looseObject({
   alert: z.string().regex(/^\S+$/),
+  name: text.optional(),
   on: z.array(z.enum(conditions)).optional(),
   runbooks: z.partialRecord(z.enum(conditions), z.url({ protocol: /^https?$/ })).optional(),
 })
