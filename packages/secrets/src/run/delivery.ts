@@ -81,6 +81,7 @@ export async function gates(world: StepWorld, phase: Phase): Promise<Outcome> {
       since: run.facts.deployedAt ?? world.now,
       current,
       previous: phase === 'back' ? made : phase === 'announce' ? null : old,
+      both: slots.previous !== null && secret.slots.has('previous'),
     }
     const verdict = await world.call(part, (call) => part.look(call, asked), { phase })
     if (!verdict.works) {

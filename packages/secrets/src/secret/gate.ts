@@ -10,6 +10,8 @@ export interface Asked {
   readonly current: Credential
   /** The credential that is on its way out; null in a first rotation. */
   readonly previous: Credential | null
+  /** Whether consumers were given the previous one as well, so that what was made with it must be accepted. */
+  readonly both?: boolean
 }
 
 /** What must be healthy before a run goes on. */
