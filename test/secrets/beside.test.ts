@@ -1,5 +1,4 @@
-import { migrate, schemaSql } from '@keyturn/core'
-import { pgliteState } from '@keyturn/core/databases/pglite'
+import { schemaSql } from '@keyturn/core'
 import { type SecretConfig, secretMigrations } from '@keyturn/secrets'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { SecretsWorld } from '../conformance/secrets/world.ts'
@@ -142,7 +141,6 @@ describe('what stands beside a run', () => {
 
   test('what a DBA is given makes all tables, and a role that may make none works with them', async () => {
     await pglite().exec(schemaSql('"keyturn"', [secretMigrations]))
-    await migrate(pgliteState(pglite(), 'keyturn'), secretMigrations)
     await pglite().exec(`CREATE ROLE app_of_dba; GRANT USAGE ON SCHEMA keyturn TO app_of_dba;
       GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA keyturn TO app_of_dba; REVOKE CREATE ON SCHEMA public FROM PUBLIC;
       SET ROLE app_of_dba`)
