@@ -99,7 +99,7 @@ export class Conductor {
   async #work(): Promise<RotationResult> {
     if (!(await this.#readersFirst())) return await this.#end(await this.#stopped(), [])
     for (let round = 1; ; round++) {
-      const outcome = this.#run.mode === 'online' ? await this.#online() : await this.#transaction()
+      const outcome = this.#run.mode === 'online' ? await this.#online(round) : await this.#transaction()
       if (outcome.ending === 'waiting') return await this.#wait(outcome.setAside)
       if (outcome.ending !== 'done') return await this.#end(endings[outcome.ending] ?? (await this.#stopped()), outcome.setAside)
       await this.#enter('verifying')
@@ -130,12 +130,19 @@ export class Conductor {
     return true
   }
 
-  async #online(): Promise<{ ending: Ending | 'failed'; setAside: readonly SetAside[] }> {
+  async #online(round: number): Promise<{ ending: Ending | 'failed'; setAside: readonly SetAside[] }> {
     const { database, fields, options } = this.#rotation
     const held = this.#held as HeldLease
     const tables = await tableWalks(database, fields, true)
     await assertNotHeld(database, tables, this.#run.id)
     this.#reporter.expect(tables)
+    const quiet = await this.#quiet()
+    // Nothing but a whole reading says there whether anything is left, and the verification is one: the wait comes before the pass, not behind it.
+    const verifiedNext = round === 1 && tables.every(({ walk }) => walk.store !== undefined)
+    if (verifiedNext && this.#progress.table === 0 && this.#progress.after === null) {
+      this.#reporter.enter('waiting-for-readers', this.#progress)
+      await quiet.wait(this.#signal)
+    }
     this.#reporter.enter('rewriting', this.#progress)
     const { ending, progress } = await rewrite(
       {
@@ -145,7 +152,8 @@ export class Conductor {
         pace: new Pace(options.throttle),
         signal: this.#signal,
         assertLease: held.assert,
-        quiet: await this.#quiet(),
+        quiet,
+        verifiedNext,
         onBatch: (progress, batch) => {
           this.#reporter.batch(progress, batch)
           this.#written.note(progress, batch)

@@ -76,6 +76,37 @@ test('a pass that begins after everything has ended is the last one; one that be
   expect(await askedWith(3)).toBe('? pass ? pass ? ? pass')
 })
 
+test('where only a whole reading says whether anything is left, it is the verification that reads: one pass, unless somebody wrote meanwhile', async () => {
+  const versions = { ...source(1), addPending: async () => base, activate: async () => {} }
+  /** How often the table is walked by passes and by verifications, and what came of it. `meanwhile`: what somebody writes once the first pass has read the second row. */
+  const walked = async (meanwhile: (rows: { id: number; token: string | null }[]) => void) => {
+    const rows = [
+      { id: 1, token: null },
+      { id: 2, token: writeOld('a') as string },
+    ]
+    const columns = [{ name: 'token', type: 'text' }] as const
+    const database = memory({ tables: [{ name: 'tokens', key: [{ name: 'id', type: 'int' }], columns, rows }] })
+    const walks: string[] = []
+    const asIfInRedis: typeof database = {
+      ...database,
+      walk: async (...shape) => ({ ...(await database.walk(...shape)), store: 'redis' as const }),
+      scan: async (walk, after, limit) => {
+        if (after === null) walks.push(walk.once === true ? 'verification' : 'pass')
+        const read = await database.scan(walk, after, limit)
+        if (walks.join() === 'pass' && read.length > 0) meanwhile(rows)
+        return read.map((row) => ({ ...row, position: row.key }))
+      },
+    }
+    const { state, rotated, conflicts } = await rotate({ ...rotationOf(asIfInRedis, [fieldOf('tokens.token')]), versions })
+    return { state, rotated, conflicts, walks: walks.join(' ') }
+  }
+  expect(await walked(() => {})).toEqual({ state: 'completed', rotated: 1, conflicts: 0, walks: 'pass verification' })
+  const changed = await walked(([, row]) => Object.assign(row as object, { token: writeOld('b') }))
+  expect(changed).toEqual({ state: 'completed', rotated: 1, conflicts: 1, walks: 'pass pass verification' })
+  const late = await walked(([row]) => Object.assign(row as object, { token: writeOld('c') }))
+  expect(late).toEqual({ state: 'completed', rotated: 2, conflicts: 0, walks: 'pass verification pass pass verification' })
+})
+
 // Invariant: a key encrypts only after its readers have had it.
 test('Readers first, also where the commit of the new version had to wait for a lock.', async () => {
   const state = pgState(server.pool)

@@ -10,7 +10,7 @@ import type { Lease, Progress } from './run.ts'
 import type { TableWalk } from './walks.ts'
 
 /**
- * The online rotation: batches by primary key, in passes, until a pass finds nothing to rewrite.
+ * The online rotation: batches by primary key, in passes, until a pass leaves nothing to rewrite.
  *
  * In the first pass the next batch is sealed while the database writes one, and the one after it read. What was read may change before
  * it is written: the swap compares, and what it refuses comes again in the next pass. The cursor commits with its rows, so that a kill
@@ -26,6 +26,11 @@ export interface Rewriting {
   readonly assertLease: () => void
   /** Resolves when no process can encrypt under an older version any more; a pass that began before is not the last. */
   readonly quiet: Quiet
+  /**
+   * A pass that began in quiet and lost no swap is the last one, whatever it rewrote: every value has been read since then, and what turns up
+   * behind it is found by the verification, after which a strict round follows. Else a pass must find nothing.
+   */
+  readonly verifiedNext: boolean
   readonly onBatch: (progress: Progress, batch: DoneBatch) => void
 }
 /** A batch that was committed, with what it set out to change. */
@@ -41,7 +46,7 @@ export interface Quiet {
   readonly wait: (signal: AbortSignal | undefined) => Promise<void>
 }
 
-/** Why rewriting ended. `done`: the last pass found nothing. */
+/** Why rewriting ended. `done`: the last pass left nothing. */
 export type Ending = 'done' | 'pause' | 'cancel' | 'waiting'
 
 /** Passes without progress before the run waits for whoever still writes the old key. */
@@ -68,7 +73,7 @@ export async function rewrite(run: Rewriting, from: Progress): Promise<{ ending:
       const quiet = progress.table === 0 && progress.after === null && (await run.quiet.over())
       progress = await pass(run, progress)
       const found = progress.passRotated + progress.passConflicts
-      if (found === 0 && quiet) {
+      if (quiet && (found === 0 || (run.verifiedNext && progress.passConflicts === 0))) {
         assertPreserved(
           progress,
           run.tables.flatMap(({ fields }) => fields),
