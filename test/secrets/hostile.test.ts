@@ -147,6 +147,55 @@ describe('what a rotation must not do, whatever happens at the same time', () =>
     expect([accepted?.id, ids(), consumed()]).toEqual([id, [first], 1])
   })
 
+  test('a rollback that was accepted while the new one is tried for the last time is granted; after it none is accepted', async () => {
+    const now = await opened().start()
+    const { id } = await now.rotate('key')
+    await now.settle(id, { waitMs: 0 })
+    opened().ahead += 3_700_000
+    const next = await opened().start()
+    let accepted: Run | undefined
+    opened().around = async ({ step }, work) => {
+      if (step === 'revoke') accepted ??= await next.rollback(id)
+      return await work()
+    }
+    expect(await next.settle(id, { waitMs: 0 })).toMatchObject({ state: 'rolled-back' })
+    expect([accepted?.id, ids(), consumed()]).toEqual([id, [first], 1])
+    opened().around = async (_, work) => await work()
+    const { id: second } = await next.rotate('key')
+    await next.settle(second, { waitMs: 0 })
+    opened().ahead += 3_700_000
+    let calls = 0
+    let refused: unknown
+    opened().around = async ({ step }, work) => {
+      if (step === 'revoke' && ++calls === 2) refused = await next.rollback(second).catch((error: unknown) => error)
+      return await work()
+    }
+    expect(await opened().finish(second)).toMatchObject({ state: 'completed' })
+    expect(refused).toMatchObject({ code: expect.stringMatching(/^ERR_RUN_(STATE|LEASE)$/) })
+    expect([ids().length, consumed()]).toEqual([1, 1])
+  })
+
+  test('a key of our name that somebody uses is not ended unasked', async () => {
+    const now = await opened().start()
+    let theirs: string | undefined
+    const { id } = await now.rotate('key')
+    let calls = 0
+    opened().around = async ({ step }, work) => {
+      if (step !== 'create' || ++calls !== 2) return await work()
+      const { run } = await now.run(id)
+      const taken = issue('keys', `keyturn-${run.attempt}`)
+      taken.usedAt = 1
+      theirs = taken.id
+      throw lost()
+    }
+    const paused = await opened().finish(id)
+    expect(paused).toMatchObject({ state: 'paused', facts: { asks: { ids: [theirs] } } })
+    expect(issuerOf('keys').has(theirs ?? '')).toBe(true)
+    await (await opened().start()).resume(id, { keep: [theirs ?? ''] })
+    expect(await opened().finish(id)).toMatchObject({ state: 'completed' })
+    expect([issuerOf('keys').has(theirs ?? ''), consumed()]).toEqual([true, 1])
+  })
+
   test('a rollback is granted at once, also when the step that it came in waits', async () => {
     const now = await opened().start()
     const { id } = await now.rotate('key')

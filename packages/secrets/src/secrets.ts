@@ -7,6 +7,7 @@ import { CallLimits } from './run/call-limits.ts'
 import { Engine } from './run/engine.ts'
 import { type Answers, cancel, provide, resume, revokeNow, rollBack } from './run/interventions.ts'
 import { assertMade, secretMigrations } from './run/migrations.ts'
+import { tellForgotten } from './run/notices.ts'
 import type { Around } from './run/part-calls.ts'
 import { isOver, type Run, type StepRecord } from './run/run.ts'
 import { selectRun, selectRuns, selectSteps } from './run/run-rows.ts'
@@ -111,6 +112,12 @@ export class Secrets {
     const found: SecretStatus[] = []
     for (const secret of this.#secrets.values()) found.push(await statusOf(this.#ground.state, secret, now))
     return found.toSorted((one, other) => (one.dueAt ?? '9').localeCompare(other.dueAt ?? '9') || one.name.localeCompare(other.name))
+  }
+
+  /** Runs that are not over and whose secret the configuration names no more. Nobody goes on with them, and nobody ends what they made, until it does. */
+  async forgotten(): Promise<Run[]> {
+    const runs = await selectRuns(this.#ground.state, { where: `state IN ('running','waiting','paused')`, values: [] })
+    return runs.filter(({ secret }) => !this.#secrets.has(secret))
   }
 
   /** @throws `ERR_UNKNOWN_NAME` */
@@ -334,6 +341,7 @@ export class Secrets {
     const swept = await selectRuns(state, { where: 'round(extract(epoch FROM sweep_at) * 1000) <= $1::text::numeric', values: [now] })
     for (const { id, secret } of swept)
       if (this.#secrets.has(secret)) await this.#engine.sweep(id, signal).catch((error: unknown) => faults.push(error))
+    for (const run of await this.forgotten()) await tellForgotten(this.#ground, run, Number(now))
     await this.#engine.sendNotices(signal)
     // What failed at one run kept no other from going on.
     if (faults.length > 0) throw faults[0]

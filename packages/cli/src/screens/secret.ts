@@ -5,7 +5,10 @@ import { count, section, table } from './words.ts'
 const day = (iso: string | null) => iso?.slice(0, 10) ?? ''
 
 /** The inventory: overdue ones first. */
-export function inventoryScreen(secrets: readonly SecretStatus[]): string {
+export function inventoryScreen(
+  secrets: readonly SecretStatus[],
+  forgotten: readonly { readonly id: string; readonly secret: string }[],
+): string {
   const rows = secrets.map(({ name, owner, risk, rotator, stores, every, automatic, since, dueAt, overdue, run }) => [
     ...[name, owner ?? '', risk, rotator, stores.join(', '), every ?? '', automatic ? 'yes' : 'no', since === null ? 'never' : day(since)],
     overdue ? 'overdue' : day(dueAt),
@@ -20,6 +23,10 @@ export function inventoryScreen(secrets: readonly SecretStatus[]): string {
     ...section(
       'Trouble',
       troubled.map(({ name, troubles, run }) => `${name}: ${troubles.join(', ')}${run?.note == null ? '' : `. ${run.note}`}`),
+    ),
+    ...section(
+      'Not in the configuration any more, and not over: put the secret back until its run has ended',
+      forgotten.map(({ id, secret }) => `${secret}: run ${id}`),
     ),
   ].join('\n')
 }

@@ -125,17 +125,20 @@ function sort(
   const known = new Set([...(facts.before ?? []), ...(facts.kept ?? [])])
   const fresh = listed.filter(({ id }) => !known.has(id) && id !== facts.newId)
   const attempts = [attempt, ...(facts.abandoned ?? [])]
-  const isOurs = ({ id, name }: Listed) =>
-    (facts.toRemove ?? []).includes(id) || (name !== null && attempts.some((each) => name.includes(each)))
+  const isNamed = ({ name }: Listed) => name !== null && attempts.some((each) => name.includes(each))
+  // Nobody has the value of what we do not know: one in use is somebody's who took our name.
+  const isOurs = (each: Listed) => (facts.toRemove ?? []).includes(each.id) || (isNamed(each) && each.used !== true)
   const ours = fresh.filter(isOurs)
+  const inUse = fresh.filter((each) => isNamed(each) && !isOurs(each)).map(({ id }) => id)
   const nameless = fresh.filter((each) => each.name === null && !isOurs(each))
   const [only] = nameless
   // Each unclear call made one at most: when as many were ended, a further one is somebody else's.
   const calls = (facts.abandoned ?? []).length + (facts.calling === true ? 1 : 0)
   const unclear = calls - (facts.removed ?? []).length - (facts.answered ?? 0)
-  const unambiguous = atOnce && nameless.length === 1 && ours.length === 0 && only !== undefined && only.used === false && unclear > 0
+  const unambiguous =
+    atOnce && nameless.length === 1 && ours.length === 0 && inUse.length === 0 && only !== undefined && only.used === false && unclear > 0
   if (unambiguous) return { ours: [only.id], asked: [] }
-  return { ours: ours.map(({ id }) => id), asked: unclear > 0 ? nameless.map(({ id }) => id) : [] }
+  return { ours: ours.map(({ id }) => id), asked: [...inUse, ...(unclear > 0 ? nameless.map(({ id }) => id) : [])] }
 }
 
 /**

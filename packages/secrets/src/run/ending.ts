@@ -84,7 +84,7 @@ export async function revoke(world: StepWorld): Promise<Outcome> {
       return { is: 'again', sentence: `the new credential does not work: ${verdict.sentence}. The old one is not ended; take the run back` }
   }
   const recorded = async () => {
-    if (world.run.facts.revoking !== true && made !== null) await world.remember({ revoking: true })
+    if (world.run.facts.revoking !== true && made !== null) await world.pastReturn()
   }
   if (rotator.revocation !== undefined) {
     await recorded()

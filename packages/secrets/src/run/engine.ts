@@ -7,7 +7,7 @@ import { Limited, type Outcome, PartFailure } from './outcome.ts'
 import { type Around, marginMs, PartCalls } from './part-calls.ts'
 import { perform } from './perform.ts'
 import { afterLimit, isOver, numberOf, type Run, type StepFacts, type StepName } from './run.ts'
-import { lease, putStep, readNow, release, selectRun, selectRuns, takeWish, updateRun } from './run-rows.ts'
+import { beginRevoking, lease, putStep, readNow, release, selectRun, selectRuns, takeWish, updateRun } from './run-rows.ts'
 import { scrubbed } from './scrubbed.ts'
 import type { Sealed, SealedValues } from './sealed-values.ts'
 import { settle } from './settle.ts'
@@ -146,6 +146,11 @@ export class Engine {
         after = { ...after, facts: { ...after.facts, ...facts }, attempt: attempt ?? after.attempt }
         await updateRun(state, state.schema, after)
       },
+      pastReturn: async () => {
+        const ending = { ...after, facts: { ...after.facts, revoking: true } }
+        if (!(await beginRevoking(state, ending))) throw new Limited('somebody takes it back', now)
+        after = ending
+      },
     }
     try {
       const performed = await perform(step, world)
@@ -229,6 +234,7 @@ export class Engine {
         return this.#calls.make({ run, provider, callMs: part.callMs, attempt: run.attempt, signal, isFirst: true, waited: () => {} }, work)
       },
       remember: async () => {},
+      pastReturn: async () => {},
     }
     const outcome = await sweep(world).catch((error: unknown): Outcome => {
       if (error instanceof PartFailure) return { is: 'again', sentence: error.message }

@@ -2,6 +2,7 @@ import type { Sql, SqlState } from '@keyturn/core'
 import type { Condition, Notice } from '../secret/alert.ts'
 import type { OpenedAlert } from '../secret/opened-secret.ts'
 import { backOff, longestMs } from './back-off.ts'
+import type { Run } from './run.ts'
 import { fromMs } from './run-rows.ts'
 
 /** Something to tell, in the transaction of the change that it speaks of. */
@@ -45,6 +46,17 @@ export async function tell(
       [key, name, JSON.stringify(body), String(now)],
     )
   }
+}
+
+/** Tells once of a run whose secret was taken out of the configuration before the run was over. */
+export async function tellForgotten(
+  { state, alerts }: { readonly state: SqlState; readonly alerts: readonly OpenedAlert[] },
+  { id, secret }: Pick<Run, 'id' | 'secret'>,
+  now: number,
+): Promise<void> {
+  const summary = `run ${id} is not over and the configuration does not name the secret any more: put it back until the run has ended, or what it made and the old credential both go on working`
+  const telling: Telling = { state: 'open', condition: 'failed', severity: 'error', secret, runId: id, summary, runbook: null }
+  await state.transaction((sql) => tell(sql, state.schema, telling, { alerts, now }))
 }
 
 /** The conditions in which a secret is in trouble now. */

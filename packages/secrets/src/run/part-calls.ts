@@ -66,7 +66,13 @@ export class PartCalls {
     const place = provider === null ? null : await this.#placeAt(provider, asking)
     const held = await lease(state, run.id, { epoch: run.epoch, now: await now(), forMs: callMs + marginMs, callMs })
     if (held === null) throw fail('ERR_RUN_LEASE', run.id)
-    await recorded?.()
+    try {
+      await recorded?.()
+    } catch (error) {
+      // Nothing was called.
+      if (provider !== null && place !== null) await this.#limits.give(provider, place, await now())
+      throw error
+    }
     const within = AbortSignal.any([signal, AbortSignal.timeout(callMs)])
     const ask = async () => {
       try {

@@ -197,14 +197,31 @@ export async function putStep(sql: Sql, schema: string, runId: string, record: S
 /**
  * Asks whoever works on a run to take it back at the next step.
  *
- * @returns false where nobody works on it
+ * @returns false where nobody works on it, or the old credential is being ended
  */
 export async function wishBack({ query, schema }: SqlState, runId: string, now: number): Promise<boolean> {
   const { count } = await query(
-    `UPDATE ${schema}.secret_run SET wish = 'back' WHERE id = $1::text AND direction = 'forward' AND lease_until >= ${fromMs('$2')}`,
+    `UPDATE ${schema}.secret_run SET wish = 'back'
+     WHERE id = $1::text AND direction = 'forward' AND lease_until >= ${fromMs('$2')} AND (facts::jsonb ->> 'revoking') IS DISTINCT FROM 'true'`,
     [runId, String(now)],
   )
   return count === 1
+}
+
+/**
+ * Records that the old credential is being ended: from then on nobody can wish the run back.
+ *
+ * @returns false where somebody has, just before
+ * @throws `ERR_RUN_LEASE`
+ */
+export async function beginRevoking(state: SqlState, { id, epoch, facts }: Pick<Run, 'id' | 'epoch' | 'facts'>): Promise<boolean> {
+  const { count } = await state.query(
+    `UPDATE ${state.schema}.secret_run SET facts = $3::text WHERE id = $1::text AND epoch = $2::text::bigint AND wish IS NULL`,
+    [id, String(epoch), JSON.stringify(facts)],
+  )
+  if (count === 1) return true
+  if (await hasWish(state, id)) return false
+  throw fail('ERR_RUN_LEASE', id)
 }
 
 /** Whether somebody has asked for the run back. */

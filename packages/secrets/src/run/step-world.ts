@@ -35,6 +35,8 @@ export interface StepWorld {
   call<T>(part: { readonly callMs?: number }, work: (call: Call) => Promise<T>, options?: CallOptions): Promise<T>
   /** Saves facts before the step is over, where a crash must find them. */
   remember(facts: Partial<Facts>, attempt?: string): Promise<void>
+  /** Saves that the old credential is being ended. @throws PartFailure where somebody has just asked for the run back */
+  pastReturn(): Promise<void>
 }
 
 export const defaultCallMs = 30_000

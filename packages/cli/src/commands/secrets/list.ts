@@ -7,7 +7,8 @@ import { withSecrets } from '../../secrets/opened-secrets.ts'
 export default function list(call: Call): Promise<number> {
   return withSecrets(call, 'looking', async ({ secrets }) => {
     const found = await secrets.list()
-    print(call, { secrets: found }, inventoryScreen(found))
+    const forgotten = (await secrets.forgotten()).map(({ id, secret, state, note }) => ({ id, secret, state, note }))
+    print(call, { secrets: found, forgotten }, inventoryScreen(found, forgotten))
     return exit.done
   })
 }
