@@ -59,8 +59,9 @@ test('a run of a keyring whose processes are killed again and again makes one ve
     }
     const { run } = await secrets.run(id)
     expect([run.state, run.note]).toEqual(['completed', null])
-    const [{ versions } = { versions: [] }] = await reader.keyrings('app')
-    expect(versions.map(({ state }) => state)).toEqual([...Array.from({ length: round }, () => 'retired'), 'active'])
+    // The reader knows of it at its next refresh.
+    const states = async () => (await reader.keyrings('app'))[0]?.versions.map(({ state }) => state)
+    await expect.poll(states, { timeout: 120_000 }).toEqual([...Array.from({ length: round }, () => 'retired'), 'active'])
     expect(await reader.missingFences('app')).toEqual([])
     const { fields } = await reader.census({ fields: ['note'] })
     expect(fields.map(({ total, groups }) => [total, groups.length])).toEqual([[rows, 1]])
