@@ -10,7 +10,7 @@ import type { RotatingTask } from './rotating-child.ts'
 const server = useDatabase()
 const env = { ROOT: '5e'.repeat(32) }
 const config = {
-  refreshMs: 400,
+  refreshMs: 500,
   keyrings: { app: { root: { env: 'ROOT' } } },
   fields: { ...sealedSecrets('app'), note: { column: 'notes.body', keyring: 'app', bind: ['id'] } },
   secrets: { turn: { rotator: { rotator: 'keyring', keyring: 'app' }, grace: '1m', deadline: '2h' } },

@@ -36,6 +36,13 @@ const secrets: Record<string, SecretConfig> = {
     gates: [gate],
     every: '365d',
   },
+  byHand: {
+    rotator: { rotator: `${parts}/pasted-key.ts`, id: 'by hand' },
+    stores: [store('made', { credential: '{value}' }, true), store('app', { MADE: '{value}' })],
+    targets: [target],
+    gates: [gate],
+    grace: '1m',
+  },
   shared: {
     rotator: { rotator: `${parts}/scripted-rotator.ts`, id: 'tokens', needs: ['next', 'previous'] },
     stores: [
@@ -189,6 +196,22 @@ describe('a source of truth', () => {
       message: expect.stringMatching(/stores\[0\]\.truth.*keyturn secrets sync key --apply/),
     })
     await expect(again.rotate('feed')).rejects.toMatchObject({ message: expect.stringContaining('keyturn secrets sync feed --apply') })
+  })
+
+  test('a key that a person makes is not ended when its take-over goes back or is given up: whoever made it may use it', async () => {
+    const [first, next] = [issue('by hand', null), issue('by hand', null)]
+    write('made', first.value)
+    await sync('byHand')
+    expect(app().MADE).toBe(first.value)
+    write('made', next.value)
+    verdicts.set('truth', () => ({ works: false, later: true, sentence: 'they are not well yet' }))
+    await sync('byHand')
+    const run = await last('byHand')
+    expect(run).toMatchObject({ state: 'waiting' })
+    await (await opened().start()).cancel(run?.id ?? '')
+    verdicts.clear()
+    expect(await opened().finish(run?.id ?? '')).toMatchObject({ state: 'rolled-back' })
+    expect([app().MADE, [...issuerOf('by hand').keys()]]).toEqual([first.value, [first.id, next.id]])
   })
 
   test('where every store holds it already it is only taken over, and nobody is deployed', async () => {

@@ -29,8 +29,8 @@ export default function pastedKey({ id }: z.infer<typeof options>): Rotator {
       find(value) === undefined
         ? { works: false, later: false, sentence: 'the issuer refuses it' }
         : { works: true, sentence: 'the issuer lets it in' },
-    revoke: async (_, { id: key }) => {
-      if (key !== null) issuerOf(id).delete(key)
+    revoke: async (_, { id: key, parts }) => {
+      issuerOf(id).delete(key ?? find(parts.value)?.id ?? '')
     },
     adopt: async (_, parts) => ({ id: find(parts.value)?.id ?? null, parts }),
   }

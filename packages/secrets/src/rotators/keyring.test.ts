@@ -26,7 +26,7 @@ afterEach(async () => {
 
 async function application(base: TurnedOptions['base'], rotator: object = {}, keyrings: object = {}) {
   const config = {
-    refreshMs: 300,
+    refreshMs: 500,
     keyrings: { app: { root: { env: 'ROOT' } }, ...keyrings },
     fields: { ...sealedSecrets('app'), note: { column: 'notes.body', keyring: 'app', bind: ['id'] } },
     secrets: { turn: { rotator: { rotator: 'keyring', keyring: 'app', ...rotator }, grace: '1m' } },

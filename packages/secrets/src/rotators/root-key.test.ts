@@ -43,7 +43,7 @@ async function application(base: TurnedOptions['base'], { root, values }: Shape,
   // What a process has that starts now: what the store holds.
   const env = () => ({ ...Object.fromEntries(memory.get('roots') ?? []), PASS: 'a passphrase of a person', OWN: '7b'.repeat(32) })
   const config = {
-    refreshMs: 300,
+    refreshMs: 500,
     keyrings: { app: { root }, vault: { root }, ...given.keyrings },
     fields: { ...sealedSecrets('app'), note: { column: 'notes.body', keyring: 'vault', bind: ['id'] } },
     secrets: {

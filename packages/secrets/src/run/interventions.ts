@@ -174,7 +174,7 @@ export async function revokeNow(acting: Acting, runId: string): Promise<Run> {
 const isLeft = ({ facts, direction, oldValue }: Run): boolean => facts.taken === true && direction === 'forward' && oldValue === null
 const isPromoted = ({ steps, position }: Run): boolean => position > steps.indexOf('write:promote')
 
-/** Ends a run that has changed nothing yet. One that has, or may have, is rolled back. */
+/** Ends a run that has changed nothing yet. One that has, or may have, is rolled back, as is one that was given a credential: it is ended. */
 export async function cancel(acting: Acting, runId: string): Promise<Run> {
   const { state, values } = acting.ground
   const found = await selectRun(state, runId)
@@ -185,9 +185,9 @@ export async function cancel(acting: Acting, runId: string): Promise<Run> {
     action: 'run.cancel',
     work: (run) => {
       // What was brought in line so far is as it should be.
-      if (!isSync(run.steps) && !isLeft(run) && (run.direction === 'back' || hasEffect(run))) return turnedBack(acting, run)
-      const pasted = run.newValue !== null && acting.secret.rotator.task !== undefined
-      const note = `cancelled by ${acting.actor}${pasted ? '. End the credential that was given at its issuer: it still works' : ''}`
+      const pasted = run.newValue !== null && run.steps.includes('task')
+      if (!isSync(run.steps) && !isLeft(run) && (run.direction === 'back' || pasted || hasEffect(run))) return turnedBack(acting, run)
+      const note = `cancelled by ${acting.actor}`
       return { ...run, state: 'cancelled', endedAt: acting.now, wakeAt: null, note, newValue: null }
     },
     apply: async (sql, before, after) => {

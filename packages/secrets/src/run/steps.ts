@@ -60,20 +60,20 @@ export function stepsOfTaking(
 /** The steps that take a run back from where it is: what was not begun needs nothing. */
 export function stepsBack(
   secret: OpenedSecret,
-  { steps: forward, position, oldValue }: Pick<Run, 'steps' | 'position' | 'oldValue'>,
+  { steps: forward, position, oldValue, newValue }: Pick<Run, 'steps' | 'position' | 'oldValue' | 'newValue'>,
 ): StepName[] {
   const { rotator, stores } = secret
   const begun = (step: StepName) => forward.includes(step) && forward.indexOf(step) <= position
   const issued = rotator.issuer !== false
+  // What a person gave is valid at its issuer before the run has tried it. What was taken over from the source of truth is not ours to end.
+  const made = begun('create') || (forward.includes('task') && newValue !== null)
   const written = forward.some((step) => step.startsWith('write:') && begun(step))
   return [
     ...(!rotator.overlap && begun('create') && oldValue !== null ? (['reinstate'] as const) : []),
     ...(begun('disable') ? (['reinstate'] as const) : []),
     ...(written ? deployment('back') : []),
     ...(begun('stage') && stores.some(({ store }) => store.unstage !== undefined) ? (['unstage'] as const) : []),
-    ...(begun('create') && issued && rotator.overlap
-      ? (['remove', ...(rotator.unverified ? [] : (['confirm-removed'] as const))] as const)
-      : []),
+    ...(made && issued && rotator.overlap ? (['remove', ...(rotator.unverified ? [] : (['confirm-removed'] as const))] as const) : []),
     ...(begun('create') ? (['sweep'] as const) : []),
   ]
 }
