@@ -25,7 +25,7 @@ export interface TargetUnderTest {
   /** The next call is refused and does nothing. */
   refuse(): void | Promise<void>
   /** The next call does not end. @returns whether it is under way */
-  hang(): (() => boolean | Promise<boolean>) | Promise<() => Promise<boolean>>
+  hang(): (() => boolean) | Promise<() => Promise<boolean>>
   close(): Promise<void>
 }
 
@@ -68,7 +68,9 @@ export function targetConformance(name: string, open: (first: string) => Promise
     })
 
     /** A rotation; at its first deployment stands `around`. Tells what consumers used that the issuer would not let in. */
-    async function rotated(around: (work: () => Promise<unknown>) => Promise<unknown>): Promise<{ run: Run; gaps: string[]; deployed: number }> {
+    async function rotated(
+      around: (work: () => Promise<unknown>) => Promise<unknown>,
+    ): Promise<{ run: Run; gaps: string[]; deployed: number }> {
       const before = await under.deployments()
       const { id } = await (await world.start()).rotate('it')
       const gaps: string[] = []
@@ -137,7 +139,7 @@ export function targetConformance(name: string, open: (first: string) => Promise
       const isUnderWay = await under.hang()
       const stop = new AbortController()
       const deployed = under.part.deploy(callOf({ signal: stop.signal }), {}).catch((error: unknown) => error)
-      await expect.poll(isUnderWay).toBe(true)
+      await expect.poll(async () => await isUnderWay()).toBe(true)
       stop.abort()
       expect(await deployed).toMatchObject({ code: 'ERR_OUTSIDE_UNCERTAIN' })
       expect(await under.running()).toEqual(before)

@@ -1,4 +1,5 @@
 import { afterAll, afterEach, expect, test } from 'vitest'
+import { alertConformance } from '../../../../test/conformance/secrets/alert.ts'
 import { startPagerDuty } from '../../../../test/doubles/pagerduty.ts'
 import type { Notice } from '../secret/alert.ts'
 import type { Call } from '../secret/call.ts'
@@ -25,6 +26,26 @@ const alerts = (key: string) => double.alerts.filter(({ dedupKey }) => dedupKey 
 
 afterEach(() => double.faults.clear())
 afterAll(() => double.stop())
+
+alertConformance('pagerduty', async () => {
+  const own = await startPagerDuty()
+  const config = { routingKey: { env: 'CONFORMING' }, endpoint: own.endpoint }
+  return {
+    config: { alert: 'pagerduty', ...config },
+    env: { CONFORMING: own.routingKey },
+    part: () => pagerDuty(options.parse(config), worldOf({ CONFORMING: own.routingKey }, Date.now)),
+    fail: (fault) => own.faults.next('enqueue', fault),
+    tries: () => own.calls.length,
+    // An alert that was opened and closed again is two notices.
+    received: () =>
+      own.alerts.flatMap(({ state, event }) => {
+        const one = { state: 'open', says: JSON.stringify(event) } as const
+        return state === 'resolved' ? [one, { ...one, state: 'resolved' } as const] : [one]
+      }),
+    knows: true,
+    close: () => own.stop(),
+  }
+})
 
 test('a trouble is one alert, however often it is told, and closes when it is over', async () => {
   double.faults.next('enqueue', 'drop')

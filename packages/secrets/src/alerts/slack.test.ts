@@ -1,4 +1,5 @@
 import { afterAll, afterEach, expect, test } from 'vitest'
+import { alertConformance } from '../../../../test/conformance/secrets/alert.ts'
 import { startSlack, tooFast } from '../../../../test/doubles/slack.ts'
 import { waitOf } from '../outside/failure.ts'
 import type { Notice } from '../secret/alert.ts'
@@ -28,6 +29,26 @@ afterEach(() => {
   double.state = 'active'
 })
 afterAll(() => double.stop())
+
+alertConformance('slack', async () => {
+  const own = await startSlack()
+  const token = own.url.split('/').at(-1) ?? ''
+  const config = { url: { env: 'CONFORMING' } }
+  return {
+    config: { alert: 'slack', ...config },
+    env: { CONFORMING: own.url, TOKEN: token },
+    part: () => slack(options.parse(config), worldOf({ CONFORMING: own.url }, Date.now)),
+    fail: (fault) => own.faults.next('post', fault),
+    tries: () => own.calls.length,
+    received: () =>
+      own.messages.map((message) => ({
+        state: / \*Over\* /.test(` ${message.text}`) ? 'resolved' : 'open',
+        says: JSON.stringify(message),
+      })),
+    knows: false,
+    close: () => own.stop(),
+  }
+})
 
 test('a notice is a message with its severity and its runbook, in which nothing calls everybody', async () => {
   await alertOf().send(call, notice)

@@ -1,5 +1,6 @@
 import { createHmac } from 'node:crypto'
 import { afterAll, afterEach, expect, test } from 'vitest'
+import { alertConformance } from '../../../../test/conformance/secrets/alert.ts'
 import { type Asked, startDouble } from '../../../../test/doubles/faults.ts'
 import type { Notice } from '../secret/alert.ts'
 import type { Call } from '../secret/call.ts'
@@ -39,6 +40,29 @@ afterEach(() => {
   hook.faults.clear()
 })
 afterAll(() => hook.stop())
+
+alertConformance('webhook', async () => {
+  // As a hook is to do it: what comes with a key that it has seen is answered and forgotten.
+  const seen = new Map<string, string>()
+  const answer = ({ headers, body }: Asked) => {
+    const known = String(headers['idempotency-key'])
+    if (!seen.has(known)) seen.set(known, body.toString())
+    return { status: 204 }
+  }
+  const own = await startDouble([{ name: 'tell', method: 'POST', path: /^\/notices$/, answer }])
+  const config = { url: { env: 'CONFORMING' }, key: { env: 'SIGNING' } }
+  const env = { CONFORMING: `${own.origin}/notices?token=s3cret-address`, SIGNING: key }
+  return {
+    config: { alert: 'webhook', ...config },
+    env,
+    part: () => webhook(options.parse(config), worldOf(env, Date.now)),
+    fail: (fault) => own.faults.next('tell', fault),
+    tries: () => own.calls.length,
+    received: () => [...seen.values()].map((says) => ({ state: JSON.parse(says).state, says })),
+    knows: true,
+    close: () => own.stop(),
+  }
+})
 
 test('the hook is told the notice as it is, signed over its very bytes', async () => {
   await alertOf().send(call, notice)

@@ -1,7 +1,8 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
+import { targetConformance } from '../../../../test/conformance/secrets/target.ts'
 import type { Call } from '../secret/call.ts'
 import { worldOf } from '../secret/opened-secret.ts'
 import exec, { options } from './exec.ts'
@@ -13,6 +14,44 @@ const targetOf = (more: object) => exec(options.parse(more), world)
 const call = (signal = new AbortController().signal): Call => ({ secret: 'jwt', attempt: 'a1', signal })
 
 afterAll(() => rm(folder, { recursive: true }))
+
+/** Has the application read its `.env`, unless `mode` says how it goes wrong. Prints what it read, as careless programs do. */
+const takingScript = `PATH=/bin:/usr/bin; mode=$(cat mode); : > mode
+if [ "$mode" = refuse ]; then exit 3; fi
+if [ "$mode" = hang ]; then : > hanging; sleep 3600; fi
+cp .env running; cat .env; env >> sent; echo "$KEYTURN_ATTEMPT" >> attempts
+if [ "$mode" = lose ]; then kill -9 $$; fi`
+
+targetConformance('exec', async (first) => {
+  const own = join(folder, 'conforming')
+  await mkdir(own)
+  for (const name of ['.env', 'running']) await writeFile(join(own, name), `KEY=${first}\n`, { mode: 0o600 })
+  for (const name of ['mode', 'sent', 'attempts']) await writeFile(join(own, name), '')
+  const config = { command: ['/bin/sh', '-c', takingScript], folder: own }
+  const mine = { OTHER_KEY: 'r00t-s3cret-of-others' }
+  const text = (name: string) => readFile(join(own, name), 'utf8')
+  const mode = (word: string) => writeFile(join(own, 'mode'), word)
+  return {
+    store: { store: 'env-file', path: join(own, '.env') },
+    config: { target: 'exec', ...config },
+    env: mine,
+    part: exec(options.parse(config), worldOf(mine, Date.now)),
+    running: async () => [/^KEY=(.*)$/m.exec(await text('running'))?.[1]],
+    deployments: async () => new Set((await text('attempts')).split('\n').filter((line) => line !== '')).size,
+    sent: () => text('sent'),
+    lose: () => mode('lose'),
+    refuse: () => mode('refuse'),
+    hang: async () => {
+      await mode('hang')
+      return () =>
+        text('hanging').then(
+          () => true,
+          () => false,
+        )
+    },
+    close: async () => {},
+  }
+})
 
 test('the program runs in its folder, with the names of secret and attempt, and with the variables that are named', async () => {
   const command = node("require('fs').writeFileSync('env.json', JSON.stringify(process.env))")

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, afterEach, beforeEach, expect, test } from 'vitest'
+import { targetConformance } from '../../../../test/conformance/secrets/target.ts'
 import { startFly } from '../../../../test/doubles/fly.ts'
 import type { Boot, Env, MachineOptions } from '../../../../test/doubles/fly-machine.ts'
 import type { Call } from '../secret/call.ts'
@@ -32,6 +33,32 @@ const machines = (count: number, more: MachineOptions = {}) =>
 const keys = (all: readonly { readonly env: Env }[]) => all.map((machine) => machine.env.KEY)
 const updates = (machine: { readonly id: string }) =>
   double.calls.filter(({ operation, ids }) => operation === 'machines.update' && ids.includes(machine.id)).length
+
+targetConformance('fly', async (first) => {
+  const own = double.createApp('conforming')
+  const config = { app: 'conforming', token: { env: 'OWN' }, endpoint: double.api, pauseMs: 1 }
+  const mine = { OWN: own.token }
+  await flyStore(config, worldOf(mine, Date.now)).write(call(), { KEY: first })
+  const all = await Promise.all([1, 2].map(() => double.createMachine('conforming', { staleHost: true })))
+  const applied = () =>
+    double.calls.filter((one) => one.operation === 'machines.update' && one.applied && all.some(({ id }) => one.ids.includes(id)))
+  return {
+    store: { store: 'fly', ...config },
+    config: { target: 'fly', ...config },
+    env: mine,
+    part: fly(options.parse(config), worldOf(mine, Date.now)),
+    running: async () => keys(all),
+    deployments: async () => applied().length / all.length,
+    sent: async () => JSON.stringify(all.map((machine) => machine.config)),
+    lose: () => double.faults.next('machines.update', 'drop'),
+    refuse: () => double.faults.next('machines.update', { status: 422 }),
+    hang: () => {
+      double.faults.next('machines.update', 'silent')
+      return () => double.calls.at(-1)?.fault === 'silent'
+    },
+    close: async () => {},
+  }
+})
 
 test('every machine boots with the new secrets, also on a host that is behind, and keeps its config', async () => {
   await write('old')

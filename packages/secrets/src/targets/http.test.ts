@@ -1,6 +1,8 @@
 import { createHmac } from 'node:crypto'
 import { afterAll, afterEach, expect, test } from 'vitest'
+import { targetConformance } from '../../../../test/conformance/secrets/target.ts'
 import { type Answer, type Asked, startDouble } from '../../../../test/doubles/faults.ts'
+import { memory } from '../../../../test/secrets/parts/memory-store.ts'
 import type { Call } from '../secret/call.ts'
 import { worldOf } from '../secret/opened-secret.ts'
 import http, { options } from './http.ts'
@@ -28,6 +30,36 @@ afterEach(() => {
   hook.faults.clear()
 })
 afterAll(() => hook.stop())
+
+targetConformance('http', async (first) => {
+  const came: Asked[] = []
+  let running = first
+  memory.set('behind the hook', new Map([['KEY', first]]))
+  const answer = (one: Asked): Answer => {
+    came.push(one)
+    running = memory.get('behind the hook')?.get('KEY') ?? ''
+    return { status: 200 }
+  }
+  const own = await startDouble([{ name: 'deploy', method: 'POST', path: /^\/deploy$/, answer }])
+  const config = { url: { env: 'HOOK' }, key: { env: 'KEY' } }
+  const mine = { KEY: key, HOOK: `${own.origin}/deploy?token=s3cret-address` }
+  return {
+    store: { store: './test/secrets/parts/memory-store.ts', id: 'behind the hook' },
+    config: { target: 'http', ...config },
+    env: mine,
+    part: http(options.parse(config), worldOf(mine, Date.now)),
+    running: async () => [running],
+    deployments: async () => new Set(came.map(({ headers }) => headers['idempotency-key'])).size,
+    sent: async () => came.map(({ headers, body }) => `${JSON.stringify(headers)}${body}`).join('\n'),
+    lose: () => own.faults.next('deploy', 'drop'),
+    refuse: () => own.faults.next('deploy', { status: 400, body: first }),
+    hang: () => {
+      own.faults.next('deploy', 'silent')
+      return () => own.calls.at(-1)?.fault === 'silent'
+    },
+    close: () => own.stop(),
+  }
+})
 
 const isSigned = ({ headers, body }: Asked) => {
   const [, seconds = '', signature] = /^t=(\d+),v1=([0-9a-f]{64})$/.exec(String(headers['keyturn-signature'])) ?? []

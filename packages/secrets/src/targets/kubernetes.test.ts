@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, afterEach, expect, test } from 'vitest'
+import { targetConformance } from '../../../../test/conformance/secrets/target.ts'
 import { startKubernetes } from '../../../../test/doubles/kubernetes.ts'
 import type { DeploymentOptions } from '../../../../test/doubles/kubernetes-deployment.ts'
 import type { Call } from '../secret/call.ts'
@@ -13,6 +14,28 @@ const call = (signal = new AbortController().signal): Call => ({ secret: 'dsn', 
 
 afterEach(() => cluster.faults.clear())
 afterAll(() => cluster.stop())
+
+targetConformance('kubernetes', async (first) => {
+  const config = { namespace: 'shop', name: 'conforming', endpoint: cluster.origin, token: { env: 'TOKEN' } }
+  cluster.createSecret('shop', 'conforming', { KEY: first })
+  const deployment = await cluster.createDeployment('shop', 'conforming', { secrets: ['conforming'], replicas: 2, lag: 1 })
+  return {
+    store: { store: 'kubernetes', ...config },
+    config: { target: 'kubernetes', ...config, pauseMs: 1 },
+    env: { TOKEN: cluster.token },
+    part: kubernetes(options.parse({ ...config, pauseMs: 1 }), worldOf(env, Date.now)),
+    running: async () => deployment.pods.map(({ KEY }) => KEY),
+    deployments: async () => deployment.generation,
+    sent: async () => JSON.stringify(deployment.spec),
+    lose: () => cluster.faults.next('deployments.patch', 'drop'),
+    refuse: () => cluster.faults.next('deployments.patch', { status: 403 }),
+    hang: () => {
+      cluster.faults.next('deployments.patch', 'silent')
+      return () => cluster.calls.at(-1)?.fault === 'silent'
+    },
+    close: async () => {},
+  }
+})
 
 /** A Deployment whose pods have read `old`, a Secret that now says `new`, and a target before them. */
 async function made(more: DeploymentOptions = {}, given: object = {}) {
