@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { gateConformance } from '../../../../test/conformance/secrets/gate.ts'
 import { type Double, startDouble } from '../../../../test/doubles/faults.ts'
 import { callOf, worldOf } from '../../../../test/harness/parts.ts'
 import type { Asked } from '../secret/gate.ts'
@@ -67,4 +68,29 @@ test('a look beforehand tells a wrong configuration from a service that is ill.'
   expect(await check({ url: `${double.origin}/nowhere` })).toEqual(['fault'])
   double.faults.next('health', 'cut')
   expect(await check()).toEqual(['warning'])
+})
+
+gateConformance('health', async () => {
+  let component: string = 'ok'
+  const answer = () => ({ status: 200, body: { postgres: component } })
+  const own = await startDouble([{ name: 'me', method: 'GET', path: /^\/health$/, answer }])
+  const more = { url: `${own.origin}/health?token=s3cret-address`, path: '.postgres', headers: { 'x-token': { env: 'TOKEN' } } }
+  const turn = (word: string) => {
+    own.faults.clear()
+    component = word
+  }
+  return {
+    part: () => health(options.parse(more), worldOf({ TOKEN: 's3cret-token' })),
+    asked,
+    secrets: ['hunter2', 's3cret-'],
+    make: {
+      well: () => turn('ok'),
+      ill: () => turn('postgres://u:hunter2@h/d'),
+      down: () => own.faults.next('me', 'cut', { times: 1_000 }),
+      silent: () => own.faults.next('me', 'silent'),
+    },
+    isAsked: () => own.calls.at(-1)?.fault === 'silent',
+    state: async () => own.calls.filter(({ operation }) => operation !== 'me'),
+    close: () => own.stop(),
+  }
 })

@@ -1,7 +1,8 @@
-import { appendFile, mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
+import { appendFile, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { gateConformance } from '../../../../test/conformance/secrets/gate.ts'
 import { callOf, worldOf } from '../../../../test/harness/parts.ts'
 import logErrors, { options } from './log-errors.ts'
 
@@ -136,3 +137,21 @@ test.each([
     expect(await open().check(callOf())).toEqual([])
   },
 )
+
+gateConformance('log-errors', async () => {
+  const own = join(folder, 'conforming.log')
+  const well = line(10 * minute, bad) + line(minute, 'all is well')
+  return {
+    part: () => open({ file: own }),
+    asked: { before: { matches: 0 }, since: now - 6 * minute, current: { id: null, parts: {} }, previous: null },
+    secrets: ['hunter2', 'all is well'],
+    state: async () => [await readdir(folder), await readFile(own, 'utf8'), (await stat(own)).mtimeMs],
+    make: {
+      well: () => writeFile(own, well),
+      ill: () => writeFile(own, well + line(minute, bad)),
+      down: () => rm(own),
+    },
+    isGone: true,
+    close: async () => {},
+  }
+})

@@ -156,6 +156,7 @@ async function readLog(
       for await (const line of lines) onLine(line)
     }
     await Promise.race([read(), broken]).catch(() => {
+      if (signal.aborted) throw outside('uncertain', where, 'it was not read to its end in time')
       throw outside('refused', where, 'it cannot be read to its end')
     })
   }

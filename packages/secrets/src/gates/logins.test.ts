@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { gateConformance, startMute } from '../../../../test/conformance/secrets/gate.ts'
 import { callOf } from '../../../../test/harness/parts.ts'
 import { useDatabase } from '../../../../test/harness/postgres.ts'
 import { canStartRedis, type RedisServer, startRedis } from '../../../../test/harness/redis-server.ts'
@@ -62,4 +63,32 @@ test('an address has the part of a credential in it, not a password.', () => {
     'postgres://{user}:{previous.password}@h',
   ])
     expect(options.safeParse({ url }).success, url).toBe(false)
+})
+
+gateConformance('logins', async () => {
+  const mute = await startMute()
+  const { host, pathname } = new URL(database.url)
+  let at = host
+  const turn = async (word: string) => {
+    at = host
+    await database.pool.query(`ALTER ROLE ${quoted} PASSWORD '${word}'`)
+  }
+  return {
+    part: () => logins(options.parse({ url: `postgres://{user}:{password}@${at}${pathname}` })),
+    asked: { before: null, since: 0, current: { id: null, parts: { user: role, password } }, previous: null },
+    secrets: [password, encodeURIComponent(password)],
+    state: async () => (await database.pool.query('SELECT * FROM pg_authid WHERE rolname = $1', [role])).rows,
+    make: {
+      well: () => turn(password),
+      ill: () => turn('another'),
+      down: () => {
+        at = '127.0.0.1:1'
+      },
+      silent: () => {
+        at = `127.0.0.1:${mute.port}`
+      },
+    },
+    isAsked: () => mute.connections() > 0,
+    close: () => mute.close(),
+  }
 })

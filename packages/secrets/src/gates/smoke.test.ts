@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { gateConformance } from '../../../../test/conformance/secrets/gate.ts'
 import { type Answer, type Asked as Came, credentialOf, type Double, startDouble } from '../../../../test/doubles/faults.ts'
 import { callOf, worldOf } from '../../../../test/harness/parts.ts'
 import type { Asked } from '../secret/gate.ts'
@@ -63,4 +64,32 @@ test('a look beforehand needs the variables, and nobody uses the next one yet.',
   expect(await open({ headers: { authorization: { env: 'TOKEN' } } }).check(callOf())).toEqual([])
   expect(await open({ headers: { authorization: 'Bearer {next.value}' } }).check(callOf())).toMatchObject([{ severity: 'fault' }])
   await expect(open({ headers: { authorization: { env: 'MISSING' } } }).check(callOf())).rejects.toThrow()
+})
+
+gateConformance('smoke', async () => {
+  let isGood = true
+  const answer = (one: Came): Answer => {
+    const given = credentialOf(one)
+    return isGood && given === 's3cret-value' ? { status: 200 } : { status: 401, body: { error: `bad token ${given}` } }
+  }
+  const own = await startDouble([{ name: 'me', method: 'GET', path: /^\/me$/, answer }])
+  const more = { url: `${own.origin}/me`, headers: { authorization: 'Bearer {current.value}' } }
+  const turn = (good: boolean) => {
+    own.faults.clear()
+    isGood = good
+  }
+  return {
+    part: () => smoke(options.parse(more), worldOf({})),
+    asked: { before: null, since: 0, current: { id: null, parts: { value: 's3cret-value' } }, previous },
+    secrets: ['s3cret-value'],
+    make: {
+      well: () => turn(true),
+      ill: () => turn(false),
+      down: () => own.faults.next('me', 'cut', { times: 1_000 }),
+      silent: () => own.faults.next('me', 'silent'),
+    },
+    isAsked: () => own.calls.at(-1)?.fault === 'silent',
+    state: async () => own.calls.filter(({ operation }) => operation !== 'me'),
+    close: () => own.stop(),
+  }
 })

@@ -1,5 +1,6 @@
 import { importJWK, type JWK, jwtVerify } from 'jose'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { gateConformance } from '../../../../test/conformance/secrets/gate.ts'
 import { SecretsWorld } from '../../../../test/conformance/secrets/world.ts'
 import { type Answer, type Asked as Came, credentialOf, type Double, startDouble } from '../../../../test/doubles/faults.ts'
 import { callOf, worldOf } from '../../../../test/harness/parts.ts'
@@ -178,4 +179,27 @@ test('a rotation of the secret of tokens asks at each of its three deployments, 
     'accepted a token of the key in use and of the old one, and refused one of a made-up key',
     'accepted a token of the key in use, refused one of the other key, and refused one of a made-up key',
   ])
+})
+
+gateConformance('token', async () => {
+  const own = application
+  const current = await secretOf('HS256')
+  const turn = (keys: readonly Credential[]) => {
+    own.faults.clear()
+    accepts = keys
+  }
+  return {
+    part: () => open(),
+    asked: { before: null, since: 0, current, previous: null },
+    secrets: [current.parts.value ?? '', 'eyJ'],
+    make: {
+      well: () => turn([current]),
+      ill: () => turn([]),
+      down: () => own.faults.next('me', 'cut', { times: 1_000 }),
+      silent: () => own.faults.next('me', 'silent'),
+    },
+    isAsked: () => own.calls.at(-1)?.fault === 'silent',
+    state: async () => own.calls.filter(({ operation }) => operation !== 'me'),
+    close: async () => {},
+  }
 })

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { Client } from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { gateConformance, startMute } from '../../../../test/conformance/secrets/gate.ts'
 import { callOf, worldOf } from '../../../../test/harness/parts.ts'
 import { useDatabase } from '../../../../test/harness/postgres.ts'
 import type { Credential } from '../secret/credential.ts'
@@ -56,4 +57,41 @@ test('of a role that stays the same, sessions from before the deployment are wai
 test('a look beforehand needs a login.', async () => {
   expect(await gate().check(callOf())).toEqual([])
   expect(await gate('postgres://nobody:x@127.0.0.1:1/x').check(callOf())).toMatchObject([{ severity: 'fault' }])
+})
+
+gateConformance('unused-postgres', async () => {
+  const mute = await startMute()
+  const muted = `postgres://keyturn:s3cret-word@127.0.0.1:${mute.port}/x`
+  let url = database.url
+  let session: Client | null = null
+  const sessions = async () =>
+    (await database.pool.query('SELECT count(*)::int AS count FROM pg_stat_activity WHERE usename = $1', [one.id])).rows[0].count
+  return {
+    part: () => gate(url),
+    asked: { before: null, since: Date.now(), current: two, previous: one },
+    secrets: ['s3cret-word', database.url],
+    state: async () => [await sessions(), (await database.pool.query('SELECT * FROM pg_authid WHERE rolname = $1', [one.id])).rows],
+    make: {
+      well: async () => {
+        url = database.url
+        await session?.end()
+        session = null
+        await expect.poll(sessions).toBe(0)
+      },
+      ill: async () => {
+        session = await connect(one)
+      },
+      down: () => {
+        url = 'postgres://keyturn:s3cret-word@127.0.0.1:1/x'
+      },
+      silent: () => {
+        url = muted
+      },
+    },
+    isAsked: () => mute.connections() > 0,
+    close: async () => {
+      await session?.end()
+      await mute.close()
+    },
+  }
 })

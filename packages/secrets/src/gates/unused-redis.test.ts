@@ -1,5 +1,6 @@
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { gateConformance, startMute } from '../../../../test/conformance/secrets/gate.ts'
 import { callOf, worldOf } from '../../../../test/harness/parts.ts'
 import { canStartRedis, type RedisServer, startRedis } from '../../../../test/harness/redis-server.ts'
 import type { Credential } from '../secret/credential.ts'
@@ -59,5 +60,45 @@ describe.skipIf(!canStartRedis)('unused-redis', () => {
   test('a look beforehand needs a login.', async () => {
     expect(await gate().check(callOf())).toEqual([])
     expect(await gate(0, server.url.replace('redis://', 'redis://one:wrong@')).check(callOf())).toMatchObject([{ severity: 'fault' }])
+  })
+
+  gateConformance('unused-redis', async () => {
+    const mute = await startMute()
+    const admin = new Redis(server.url)
+    let url = server.url
+    let old: Redis | null = null
+    const connections = async () =>
+      String(await admin.client('LIST'))
+        .split('\n')
+        .filter((client) => / user=one /.test(client)).length
+    return {
+      part: () => gate(0, url),
+      asked: { before: null, since: Date.now(), current: of('two'), previous: of('one') },
+      secrets: ['s3cret-word'],
+      state: async () => [await connections(), await admin.acl('LIST'), await admin.dbsize()],
+      make: {
+        well: async () => {
+          url = server.url
+          old?.disconnect()
+          old = null
+          await expect.poll(connections).toBe(0)
+        },
+        ill: async () => {
+          old = await connect('one')
+        },
+        down: () => {
+          url = 'redis://keyturn:s3cret-word@127.0.0.1:1'
+        },
+        silent: () => {
+          url = `redis://keyturn:s3cret-word@127.0.0.1:${mute.port}`
+        },
+      },
+      isAsked: () => mute.connections() > 0,
+      close: async () => {
+        old?.disconnect()
+        admin.disconnect()
+        await mute.close()
+      },
+    }
   })
 })
