@@ -1,8 +1,11 @@
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
-import type { Gate } from '@keyturn/secrets'
+import type { Gate, SecretConfig } from '@keyturn/secrets'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { callOf } from '../../harness/parts.ts'
+import { usePglite } from '../../harness/pglite.ts'
+import { issue, issuerOf } from '../../secrets/parts/issuer.ts'
+import { Died, lost, SecretsWorld } from './world.ts'
 
 type Asked = Parameters<Gate['look']>[1]
 
@@ -131,6 +134,55 @@ export function gateConformance(name: string, open: () => Promise<GateUnderTest>
       const texts = said.map((each) => (each instanceof Error ? `${each} ${each.stack} ${each.cause}` : JSON.stringify(each)))
       expect(said.length).toBeGreaterThan(8)
       expect(under.secrets.filter((value) => texts.some((text) => text.includes(value)))).toEqual([])
+    })
+  })
+}
+
+/** A gate in a configuration, which is well whatever the credential is. */
+export interface GateInARun {
+  readonly config: { readonly gate: string; readonly [option: string]: unknown }
+  readonly env?: { readonly [name: string]: string }
+  /** The step in which it is asked. */
+  readonly step: 'gates:promote' | 'unused'
+  close(): Promise<void>
+}
+
+/** A run goes on whatever happens at its gate. */
+export function gateInARun(name: string, open: () => Promise<GateInARun>): void {
+  describe(`${name}: a run at this gate`, () => {
+    const pglite = usePglite()
+
+    test('goes on when its process dies before or after the question, or does not hear the answer', async () => {
+      const { config, env, step, close } = await open()
+      const id = `issuer for the gate ${name}`
+      const world = new SecretsWorld({
+        pglite: pglite(),
+        env: { ...env, FIRST: issue(id, null).value },
+        secrets: {
+          it: {
+            rotator: { rotator: './test/secrets/parts/issuer.ts', id },
+            stores: [{ store: './test/secrets/parts/memory-store.ts', id, values: { KEY: '{value}' } }] as SecretConfig['stores'] & object,
+            gates: [config] as SecretConfig['gates'] & object,
+            first: { value: { env: 'FIRST' } },
+            grace: '1m',
+          },
+        },
+      })
+      for (const mode of ['dies before', 'dies after', 'loses the answer'] as const) {
+        const asked: string[] = []
+        world.around = async (at, work) => {
+          if (at.step !== step) return await work()
+          asked.push(step)
+          if (asked.length > 1) return await work()
+          if (mode === 'dies before') throw new Died()
+          await work()
+          throw mode === 'dies after' ? new Died() : lost()
+        }
+        const run = await world.finish((await (await world.start()).rotate('it')).id)
+        expect([mode, run.state, run.note, asked.length > 1, issuerOf(id).size]).toEqual([mode, 'completed', null, true, 1])
+      }
+      await world.stop()
+      await close()
     })
   })
 }

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
-import { gateConformance } from '../../../../test/conformance/secrets/gate.ts'
+import { gateConformance, gateInARun } from '../../../../test/conformance/secrets/gate.ts'
 import { type Double, startDouble } from '../../../../test/doubles/faults.ts'
 import { callOf, worldOf } from '../../../../test/harness/parts.ts'
 import type { Asked } from '../secret/gate.ts'
@@ -93,4 +93,9 @@ gateConformance('health', async () => {
     state: async () => own.calls.filter(({ operation }) => operation !== 'me'),
     close: () => own.stop(),
   }
+})
+
+gateInARun('health', async () => {
+  const own = await startDouble([{ name: 'me', method: 'GET', path: /^\/health$/, answer: () => ({ status: 200, body: {} }) }])
+  return { config: { gate: 'health', url: `${own.origin}/health` }, step: 'gates:promote', close: () => own.stop() }
 })

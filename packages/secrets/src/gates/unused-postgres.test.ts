@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { Client } from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { gateConformance, startMute } from '../../../../test/conformance/secrets/gate.ts'
+import { gateConformance, gateInARun, startMute } from '../../../../test/conformance/secrets/gate.ts'
 import { callOf, worldOf } from '../../../../test/harness/parts.ts'
 import { useDatabase } from '../../../../test/harness/postgres.ts'
 import type { Credential } from '../secret/credential.ts'
@@ -95,3 +95,10 @@ gateConformance('unused-postgres', async () => {
     },
   }
 })
+
+gateInARun('unused-postgres', async () => ({
+  config: { gate: 'unused-postgres', admin: { env: 'ADMIN' } },
+  env: { ADMIN: database.url },
+  step: 'unused',
+  close: async () => {},
+}))
